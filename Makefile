@@ -1,0 +1,45 @@
+# make test | test-slow | demo | lint | wheel [PYTHON=python3.12] [VENV=.venv-row2]
+# The first call builds VENV from PYTHON, later calls only run.
+PYTHON ?= python3
+VENV ?= .venv
+
+# Looked at before any rule runs, so that an unsuitable Python leaves nothing behind. Understood by Python 2 too.
+MINOR := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ROW := $(if $(filter 3.10 3.11,$(MINOR)),1)$(if $(filter 3.12 3.13,$(MINOR)),2)
+ifeq ($(ROW),)
+$(error tfdeblur needs Python 3.10 to 3.13, PYTHON=$(PYTHON) $(if $(MINOR),is $(MINOR),does not run))
+endif
+
+CONSTRAINTS := constraints/row$(ROW).txt
+# Written last, so it says that the install is complete, and for which Python: no stamp of this Python's
+# means a venv that is missing, half installed or another Python's, and it is built from scratch.
+STAMP := $(VENV)/installed-$(MINOR)
+
+.PHONY: test test-slow demo lint wheel
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest
+
+test-slow: $(STAMP)
+	$(VENV)/bin/python -m pytest -m slow
+
+demo: $(STAMP)
+	$(VENV)/bin/tfdeblur demo --out runs/demo
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# build/ goes first: setuptools would pack modules that have been deleted since it was made.
+wheel: $(STAMP)
+	rm -rf build
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --build-constraint $(CONSTRAINTS) --wheel-dir dist .
+
+# --clear only where a venv lies: it empties the folder that it is given.
+$(STAMP): requirements.txt setup.py $(CONSTRAINTS)
+	test -e $@ || $(PYTHON) -m venv $$(test ! -e $(VENV)/pyvenv.cfg || echo --clear) $(VENV)
+	rm -f $@
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip --constraint $(CONSTRAINTS)
+	$(VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS) \
+		--requirement requirements.txt --editable '.[test]'
+	touch $@

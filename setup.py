@@ -1,0 +1,44 @@
+"""Packaging of tfdeblur. What it needs is listed once, in requirements.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# Read as text: importing the package would need its requirements while they are being installed.
+VERSION = re.search(r'^__version__ = "(.+)"$', Path("tfdeblur/__init__.py").read_text(), re.MULTILINE)[1]
+REQUIREMENTS = [
+    line for line in Path("requirements.txt").read_text().splitlines() if line and not line.startswith("#")
+]
+# These folders install inside tfdeblur: as bare names they would clash in site-packages (`datasets` is
+# Hugging Face's), and a wheel must find its configurations and dataset builders away from a checkout.
+GUESTS = ("datasets", "experiments")
+
+
+def guest_packages(folder):
+    """Every folder below `folder` that holds Python files, as a package of tfdeblur."""
+    return sorted({"tfdeblur." + ".".join(file.parent.parts) for file in Path(folder).rglob("*.py")})
+
+
+setup(
+    name="tfdeblur",
+    version=VERSION,
+    description="Image deblurring networks in TensorFlow, each as its paper describes it",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    install_requires=REQUIREMENTS,
+    extras_require={
+        "gpu": [
+            'tensorflow[and-cuda]==2.15.1; python_version < "3.12"',  # 2.15.0's extra cannot be installed
+            'tensorflow[and-cuda]>=2.18; python_version >= "3.12"',
+        ],
+        "test": ["packaging", "pytest", "ruff"],
+    },
+    packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
+    package_dir={f"tfdeblur.{folder}": folder for folder in GUESTS},
+    # Beside the code: each system's and experiment's README, and what describes a dataset to TFDS.
+    package_data={"": ["*.md", "*.bib", "*.txt", "*.tsv"]},
+    entry_points={"console_scripts": ["tfdeblur = tfdeblur.cli.main:main"]},
+)

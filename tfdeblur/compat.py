@@ -1,0 +1,67 @@
+"""The two stack rows meet here, and nowhere else.
+
+Row 1: Python 3.10 and 3.11, TensorFlow 2.15, `tf.keras` is Keras 2.15.
+Row 2: Python 3.12 and 3.13, TensorFlow >= 2.18, `tf.keras` is Keras 2 through tf-keras.
+
+Import TensorFlow from here (`from tfdeblur.compat import tf`): the variable that selects Keras 2 must be
+set before TensorFlow's first import.
+"""
+
+import contextlib
+import os
+import sys
+
+ROW = 1 if sys.version_info < (3, 12) else 2
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the C++ start-up chatter hides one-line errors
+if ROW == 2:
+    if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") not in ("1", "True", "true"):
+        raise ImportError(
+            "TensorFlow was imported before tfdeblur with Keras 3: import tfdeblur's modules first, or set "
+            "TF_USE_LEGACY_KERAS=1"
+        )
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+else:
+    # Keras 2.15 is the default there, and the variable would ask for a package that row 1 does not install.
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+
+import tensorflow as tf  # noqa: E402
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def cpu_flags():
+    """The processor's feature flags as a set of words; empty where the system does not tell."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("flags"):
+                    return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+def auto_precision(training):
+    """The Keras policy that `--precision auto` means on this stack row and processor.
+
+    GPUs of compute capability 8.0 and up, and CPUs with bfloat16 arithmetic, get mixed_bfloat16 (on row 2
+    CPUs only for training: TensorFlow 2.21 gains nothing at inference); everything else float32.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+        return "mixed_bfloat16" if tuple(capability) >= (8, 0) else "float32"
+    has_bfloat16 = bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
+    return "mixed_bfloat16" if has_bfloat16 and (training or ROW == 1) else "float32"
+
+
+@contextlib.contextmanager
+def precision(policy):
+    """Layers made inside take the Keras policy `policy`; the global policy is as before afterwards."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)

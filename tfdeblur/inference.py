@@ -1,0 +1,118 @@
+"""Any RGB image in, the same size and dtype out."""
+
+import json
+import os
+
+import numpy as np
+
+from tfdeblur import systems
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.ops.geometry import pad_to_multiple
+from tfdeblur.training import checkpoints
+
+EXPORT_METADATA = "tfdeblur.json"  # beside saved_model.pb: what an export was made from
+
+
+def restore_batch(net, blurred):
+    """Runs a network on images of any size; works in a graph with unknown sizes too.
+
+    Args:
+      net: a network of `tfdeblur.build`.
+      blurred: float32 [B, H, W, 3] in [0, 1], H and W from 1.
+
+    Returns:
+      float32 [B, H, W, 3] clipped to [0, 1]: mirrored at the bottom and right to the network's multiple,
+      restored, cropped back.
+    """
+    shape = tf.shape(blurred)
+    restored = net(pad_to_multiple(blurred, net.size_multiple))["restored"]
+    restored = tf.clip_by_value(tf.cast(restored, tf.float32), 0.0, 1.0)[:, : shape[1], : shape[2]]
+    restored.set_shape(blurred.shape)
+    return restored
+
+
+class Deblurrer:
+    """A trained network, ready for images.
+
+    Args:
+      restore_batch: float32 [B, H, W, 3] in [0, 1] -> the same shape and range.
+      metadata: what the checkpoint says of itself: {"config": {..}, "data": {..}, "precision": .., ..}.
+    """
+
+    def __init__(self, restore_batch, metadata=None):
+        self._restore_batch = restore_batch
+        self.metadata = metadata or {}
+
+    @classmethod
+    def of_network(cls, net, metadata=None):
+        """The Deblurrer of a network of `tfdeblur.build`; keeps it as the attribute `net`."""
+        # One trace serves every size: the shape is unknown in the graph.
+        signature = [tf.TensorSpec([None, None, None, 3], tf.float32)]
+        deblurrer = cls(tf.function(lambda x: restore_batch(net, x), input_signature=signature), metadata)
+        deblurrer.net = net
+        return deblurrer
+
+    def restore(self, image):
+        """Restores one image.
+
+        Args:
+          image: uint8 [H, W, 3] in 0 .. 255 or float [H, W, 3] in [0, 1], RGB, any size from 1x1.
+
+        Returns:
+          An array of the same shape and dtype, clipped to the range; uint8 is rounded.
+
+        Raises:
+          DeblurError: another shape or dtype, or float values that are not finite or outside [0, 1].
+        """
+        image = np.asarray(image)
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise DeblurError(f"an image of shape {image.shape}: need [height, width, 3], RGB")
+        if image.dtype == np.uint8:
+            return np.rint(self._run(image.astype(np.float32) / 255.0) * 255.0).astype(np.uint8)
+        if not np.issubdtype(image.dtype, np.floating):
+            raise DeblurError(f"an image of dtype {image.dtype}: need uint8, or float in [0, 1]")
+        low, high = image.min(), image.max()
+        if not (low >= 0.0 and high <= 1.0):
+            raise DeblurError(
+                f"a float image with values from {low:g} to {high:g}: need [0, 1]; divide 8-bit values by 255"
+            )
+        return self._run(image.astype(np.float32)).astype(image.dtype)
+
+    def _run(self, image_01):
+        try:
+            return self._restore_batch(tf.constant(image_01[None]))[0].numpy()
+        except tf.errors.ResourceExhaustedError as error:
+            height, width = image_01.shape[:2]
+            raise DeblurError(f"{width}x{height}: too large for the memory; make the image smaller") from error
+
+
+def load(path):
+    """The Deblurrer of a work directory (its latest checkpoint), of one checkpoint, or of an export.
+
+    Args:
+      path: a folder that `tfdeblur train` or `tfdeblur export` wrote, or a checkpoint's path prefix.
+
+    Raises:
+      DeblurError: nothing there, or damaged, or from another version.
+    """
+    path = os.fspath(path)
+    if os.path.exists(os.path.join(path, EXPORT_METADATA)):
+        return _load_export(path)
+    metadata, checkpoint = checkpoints.read(path)
+    net = systems.build_from(metadata["config"])
+    checkpoints.restore_generator(net, checkpoint)
+    return Deblurrer.of_network(net, metadata)
+
+
+def _load_export(path):
+    try:
+        with open(os.path.join(path, EXPORT_METADATA), encoding="utf-8") as file:
+            metadata = json.load(file)
+        model = tf.saved_model.load(path)
+        serve = model.signatures["serving_default"]
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
+    deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata)
+    deblurrer.model = model  # the signature holds its variables only weakly
+    return deblurrer

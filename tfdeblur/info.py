@@ -1,0 +1,65 @@
+"""What a network costs: parameters by part and multiply-accumulates at a size."""
+
+from tfdeblur import systems
+from tfdeblur.compat import tf
+
+
+def describe(name, size=(720, 1280), config=None):
+    """Parameters, multiply-accumulates and the paper's figures of one system.
+
+    Args:
+      name: a key of SYSTEMS.
+      size: (height, width), each a multiple of the network's size_multiple; the critic is counted at 256.
+      config: a configuration to build instead of the paper's network (mapping), or None.
+
+    Returns:
+      {"system", "size": [h, w], "parameters": {"generator": n, "discriminator": n, <part>: n}, "macs": n,
+      "paper": {..}}; macs = the generator's, an integer.
+    """
+    system = systems.system(name)
+    net = system.build() if config is None else systems.build_from(config)
+    parameters = {"generator": net.count_params()}
+    parameters |= system.discriminator_parameters(config)
+    parameters |= {part: layer.count_params() for part, layer in system.parts(net).items()}
+    return {
+        "system": name,
+        "size": list(size),
+        "parameters": parameters,
+        "macs": multiply_accumulates(net, size),
+        "paper": system.PAPER,
+    }
+
+
+def multiply_accumulates(net, size):
+    """Multiply-accumulates of one image of `size` (height, width) through the network's learned layers.
+
+    Read off the traced graph, so nothing is computed. Convolutions whose kernel is a variable and all matrix
+    products count; fixed stencils (the pyramid, Sobel), biases and activations do not. A transposed
+    convolution counts on its input positions (its true arithmetic).
+    """
+    signature = tf.TensorSpec([1, *size, 3], tf.float32)
+    graph = tf.function(lambda x: net(x)).get_concrete_function(signature).graph
+    return sum(_macs_of(op) for op in graph.get_operations())
+
+
+def _macs_of(op):
+    if op.type == "Conv2D" and _is_learned(op.inputs[1]):
+        return op.outputs[0].shape.num_elements() * op.inputs[1].shape[:3].num_elements()
+    if op.type == "Conv2DBackpropInput" and _is_learned(op.inputs[1]):
+        # the kernel is [height, width, out, in]; op.inputs[2] is the layer's input
+        return op.inputs[2].shape.num_elements() * op.inputs[1].shape[:3].num_elements()
+    if op.type == "DepthwiseConv2dNative" and _is_learned(op.inputs[1]):
+        return op.outputs[0].shape.num_elements() * op.inputs[1].shape[:2].num_elements()
+    if op.type in ("MatMul", "BatchMatMulV2"):
+        transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
+        inner = op.inputs[0].shape[-2 if transposed else -1]
+        return op.outputs[0].shape.num_elements() * inner
+    return 0
+
+
+def _is_learned(tensor):
+    """Whether a kernel comes from a variable (through casts) rather than from a constant."""
+    op = tensor.op
+    while op.type in ("Cast", "Identity") and op.inputs:
+        op = op.inputs[0].op
+    return op.type in ("ReadVariableOp", "Placeholder")

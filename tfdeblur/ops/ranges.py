@@ -1,0 +1,13 @@
+"""The only place where value ranges are converted. Names end in the range they give."""
+
+from tfdeblur.compat import tf
+
+
+def uint8_to_01(images):
+    """uint8 [..] in [0, 255] -> float32 [..] in [0, 1]."""
+    return tf.cast(images, tf.float32) / 255.0
+
+
+def to_uint8(images_01):
+    """float [..] in [0, 1] -> uint8 [..]: clipped, scaled by 255, rounded to nearest (never truncated)."""
+    return tf.cast(tf.round(tf.clip_by_value(tf.cast(images_01, tf.float32), 0.0, 1.0) * 255.0), tf.uint8)

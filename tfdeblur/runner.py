@@ -1,0 +1,332 @@
+"""Joins systems, data, training and metrics: `train` and `evaluate` as functions."""
+
+import json
+import os
+import sys
+
+import numpy as np
+import tqdm
+
+import tfdeblur
+from tfdeblur import metrics, systems
+from tfdeblur.compat import PRECISIONS, ROW, auto_precision, precision, tf
+from tfdeblur.data import shaken, sources
+from tfdeblur.data.images import write_image
+from tfdeblur.data.pipeline import AUGMENTATIONS, batches
+from tfdeblur.data.shake import Shake
+from tfdeblur.data.store import open_store
+from tfdeblur.errors import DeblurError
+from tfdeblur.inference import restore_batch
+from tfdeblur.training import loop
+from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.clipping import CLIP_MODES
+
+EMBEDDED_SHAKES = 3  # kernels for each embedded test photograph
+
+
+def say(line):
+    """A line for the person who waits; results go to stdout, this does not."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def progress(iterable, description="", unit="image"):
+    """A progress bar with ETA on stderr; a line now and then where stderr is a file."""
+    interval = 0.5 if sys.stderr.isatty() else 20.0
+    return tqdm.tqdm(iterable, desc=description, unit=unit, mininterval=interval, dynamic_ncols=True)
+
+
+# ----------------------------------------------------------------------------------------------- data
+
+
+def make_source(
+    config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None, synthesize=False, blur_kind=None
+):
+    """The source that the DATA arguments of the command line name.
+
+    Args:
+      config: a configuration; `blur_kind`, `seed` and the shake family are taken from it.
+      split: "train" or "test": of a GOPRO tree and of the embedded photographs.
+      gopro_dir | blur_dir and sharp_dir | sharp_dir and synthesize | nothing (the embedded photographs).
+      blur_kind: "blur" or "blur_gamma" instead of the configuration's.
+
+    Raises:
+      DeblurError: a combination that means nothing, or what the source finds.
+    """
+    blur_kind = blur_kind or config.blur_kind
+    if gopro_dir:
+        if blur_dir or sharp_dir or synthesize:
+            raise DeblurError("--gopro_dir stands alone: leave out --blur_dir, --sharp_dir and --synthesize")
+        return sources.gopro_pairs(gopro_dir, split, blur_kind)
+    if blur_dir:
+        if synthesize:
+            raise DeblurError("--blur_dir and --synthesize exclude each other: real blur, or made-up blur")
+        if not sharp_dir:
+            raise DeblurError(f"--blur_dir={blur_dir} needs --sharp_dir beside it")
+        return sources.folder_pairs(blur_dir, sharp_dir, blur_kind)
+    if sharp_dir:
+        if not synthesize:
+            raise DeblurError(f"--sharp_dir={sharp_dir} needs --blur_dir beside it, or --synthesize")
+        return shaken.sharp_folder(sharp_dir, shake_family(config), config.seed)
+    repeats = EMBEDDED_SHAKES if split == "test" else 1
+    return shaken.embedded(split, shake_family(config), config.seed, repeats)
+
+
+def shake_family(config):
+    """The `Shake` of a configuration."""
+    return Shake(
+        length=tuple(config.shake_length),
+        angle=tuple(config.shake_angle),
+        anxiety=config.shake_anxiety,
+        noise=config.shake_noise,
+    )
+
+
+# ----------------------------------------------------------------------------------------------- training
+
+
+def resolve_precision(name, training):
+    """The Keras policy for `--precision`."""
+    if name == "auto":
+        return auto_precision(training)
+    if name not in PRECISIONS:
+        raise DeblurError(f"--precision={name}: choose auto, {', '.join(PRECISIONS)}")
+    return name
+
+
+def train(config, workdir, source, precision_name="auto", cache_dir=None):
+    """Trains the system of `config` on `source`; resumes what `workdir` holds.
+
+    Args:
+      config: ConfigDict, see experiments/.
+      workdir: folder for checkpoints, TensorBoard events, sample pictures and decoded images.
+      source: see `make_source`.
+      precision_name: "auto" or a Keras policy.
+      cache_dir: where decoded images go instead of `<workdir>/cache`.
+
+    Returns:
+      The last step's logs.
+    """
+    _check(config)
+    policy = resolve_precision(precision_name, training=True)
+    say(f"{config.system}: {device()}, {policy}, TensorFlow {tf.__version__}")
+    sizes = source.check(config.crop)
+    say(_describe(source))
+
+    try:
+        os.makedirs(workdir, exist_ok=True)
+    except OSError as error:
+        raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
+    tf.keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    system = systems.system(config.system)
+    with precision(policy):
+        trainer = system.make_trainer(config)
+
+    metadata = {
+        "config": json.loads(config.to_json()),
+        "data": source.description,
+        "precision": policy,
+        "version": tfdeblur.__version__,
+        "stack_row": ROW,
+    }
+    checkpoints = Checkpoints(workdir, trainer, metadata)
+    checkpoints.refuse_other_training()
+    _write_json(os.path.join(workdir, "config.json"), metadata)
+    store = open_store(
+        source,
+        sizes,
+        cache_dir or os.path.join(workdir, "cache"),
+        progress=lambda items: progress(items, "decode"),
+        log=say,
+    )
+
+    def make_batches(start_step):
+        return batches(
+            source,
+            store,
+            crop=config.crop,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start_step=start_step,
+            augmentation=config.augmentation,
+            **system.TARGETS,
+        )
+
+    writer = tf.summary.create_file_writer(os.path.join(workdir, "events"))
+    return loop.run(
+        trainer,
+        make_batches,
+        checkpoints,
+        steps=config.steps,
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+        writer=writer,
+        on_images=_sample_writer(trainer.generator, source, workdir, writer),
+        image_every=config.image_every,
+    )
+
+
+def _check(config):
+    """Refuses values that would only fail hours later or deep inside."""
+    choices = {"augmentation": tuple(AUGMENTATIONS), "grad_clip_mode": CLIP_MODES}
+    for key, valid in choices.items():
+        if key in config and config[key] not in valid:
+            raise DeblurError(f"--config.{key}={config[key]}: choose {', '.join(valid)}")
+    for key in ("steps", "batch_size", "crop", "checkpoint_every", "log_every"):
+        if config[key] < 1:
+            raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
+    if config.crop % 16:
+        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of 16")
+
+
+def _describe(source):
+    data = source.description
+    counted = f"{data['pairs']} pairs"
+    if data.get("pairs_in_full", data["pairs"]) != data["pairs"]:
+        counted = f"{data['pairs']} of the {data['pairs_in_full']} pairs of the full set"
+    return f"data: {data['source']}, {counted}, blur kind {data['blur_kind']}"
+
+
+def _sample_writer(net, source, workdir, writer, side=512):
+    """step -> writes before | after | truth of the first pair to TensorBoard and to `<workdir>/samples`."""
+    blurred, sharp = (image[:side, :side] for image in source.pair(0))
+    before = tf.constant(blurred[None].astype(np.float32) / 255.0)
+    restore = tf.function(lambda x: restore_batch(net, x))
+
+    def write(step):
+        after = np.rint(restore(before)[0].numpy() * 255.0).astype(np.uint8)
+        picture = np.concatenate([blurred, after, sharp], axis=1)
+        with writer.as_default(step=step):
+            tf.summary.image("before_after_truth", picture[None])
+        folder = os.path.join(workdir, "samples")
+        os.makedirs(folder, exist_ok=True)
+        write_image(os.path.join(folder, f"step_{step:07d}.png"), picture)
+
+    return write
+
+
+def device():
+    """What the arithmetic runs on, in words."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return f"GPU {details.get('device_name', gpus[0].name)}" + (f" x {len(gpus)}" if len(gpus) > 1 else "")
+    return f"CPU with {os.cpu_count()} cores"
+
+
+# ----------------------------------------------------------------------------------------------- evaluation
+
+
+def evaluate(deblurrer, source, protocols, seed=0):
+    """Scores a model under named protocols.
+
+    Args:
+      deblurrer: has `restore` and `metadata`.
+      source: see `make_source`; its `pair` gives full frames.
+      protocols: list of `metrics.Protocol`.
+      seed: of the random crops, for the protocols that cut them.
+
+    Returns:
+      (results, rows): results as in results.json ({"model", "data", "images", "metrics", "blurred",
+      "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <protocol>, "blurred_<protocol>"}.
+    """
+    warnings = _blur_kind_warnings(deblurrer, source)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    say(f"evaluating on {device()}; {_describe(source)}")
+    rows = []
+    for index in progress(range(len(source)), "evaluate"):
+        blurred, sharp = source.pair(index)
+        row = {"image": source.names[index]}
+        restored_regions = {}
+        for protocol in protocols:
+            top, left, height, width = metrics.region_box(
+                protocol.region, *sharp.shape[:2], seed=seed, index=index
+            )
+            box = (slice(top, top + height), slice(left, left + width))
+            if protocol.region not in restored_regions:
+                restored_regions[protocol.region] = deblurrer.restore(blurred[box])
+            row[protocol.name] = protocol.score(restored_regions[protocol.region], sharp[box])
+            row[f"blurred_{protocol.name}"] = protocol.score(blurred[box], sharp[box])
+        rows.append(row)
+
+    names = [protocol.name for protocol in protocols]
+    blurred_names = {name: f"blurred_{name}" for name in names}
+    results = {
+        "model": deblurrer.metadata.get("config", {}).get("system"),
+        "data": source.description,
+        "images": len(rows),
+        "metrics": {name: _mean(rows, name) for name in names},
+        "blurred": {name: _mean(rows, column) for name, column in blurred_names.items()},
+        "sequences": _by_sequence(rows, names),
+        "protocols": {protocol.name: protocol.description for protocol in protocols},
+        "warnings": warnings,
+    }
+    return results, rows
+
+
+def _mean(rows, column):
+    return float(np.mean([row[column] for row in rows]))
+
+
+def _by_sequence(rows, names):
+    """Means per sequence: what stands before the last "/" of the key; {} where no key has one."""
+    sequences = {}
+    for row in rows:
+        if "/" in row["image"]:
+            sequences.setdefault(row["image"].rsplit("/", 1)[0], []).append(row)
+    return {
+        sequence: {"images": len(members), **{name: _mean(members, name) for name in names}}
+        for sequence, members in sequences.items()
+    }
+
+
+def _blur_kind_warnings(deblurrer, source):
+    trained = deblurrer.metadata.get("data", {}).get("blur_kind")
+    scored = source.description["blur_kind"]
+    if trained and trained != scored:
+        return [
+            f"the model was trained on '{trained}' and is scored on '{scored}': on GoPro the wrong one of blur and "
+            "blur_gamma costs about 3 dB, so do not compare this number with published ones"
+        ]
+    return []
+
+
+def write_results(results, rows, out=None, csv_path=None):
+    """Writes results.json and the per-image CSV; an infinite PSNR (identical images) is the string "inf"."""
+    import csv
+    import io
+
+    if out:
+        _write_json(out, results)
+    if csv_path:
+        text = io.StringIO()
+        table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        _write_text(csv_path, text.getvalue())
+
+
+def _write_json(path, value):
+    _write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def _finite(value):
+    """JSON has no infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _write_text(path, text):
+    """Writes a whole file or none."""
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        with open(path + ".tmp", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(path + ".tmp", path)
+    except OSError as error:
+        raise DeblurError(f"{path}: cannot write it ({error.strerror})") from error

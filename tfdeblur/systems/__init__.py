@@ -1,0 +1,46 @@
+"""The papers' systems by name. Each module in MODULES has the same face (see systems/madn/system.py)."""
+
+import difflib
+import importlib
+import types
+
+from tfdeblur.errors import DeblurError
+
+SYSTEMS = {
+    "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
+}
+MODULES = {
+    "madn": "tfdeblur.systems.madn.system",
+}
+
+
+def system(name):
+    """The module of one system; DeblurError for an unknown name."""
+    if name not in MODULES:
+        close = difflib.get_close_matches(str(name), MODULES, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise DeblurError(f"unknown system '{name}': choose from {', '.join(MODULES)}{hint}")
+    return importlib.import_module(MODULES[name])
+
+
+def build(name, **arguments):
+    """A system's network with the paper's defaults.
+
+    Args:
+      name: a key of SYSTEMS.
+      **arguments: of the network's class, e.g. `widths=(16, 24, 32)` for madn.
+
+    Returns:
+      A tf.keras.Model with its weights made; `net(x)` takes float32 [B, H, W, 3] in [0, 1] with H and W
+      divisible by `net.size_multiple` and returns a dict of named outputs, "restored" always among them.
+    """
+    return system(name).build(**arguments)
+
+
+def build_from(config):
+    """The network of a configuration.
+
+    Args:
+      config: mapping with "system" and the network's arguments, as a checkpoint holds it.
+    """
+    return system(config["system"]).build_from(types.SimpleNamespace(**config))

@@ -1,0 +1,1 @@
+"""MADN: multi-scale generative adversarial deblurring network with gradient guidance."""

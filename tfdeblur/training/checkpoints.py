@@ -1,0 +1,147 @@
+"""What a work directory holds, and how it is written and read.
+
+    <workdir>/config.json              the configuration and the data, for people
+    <workdir>/checkpoints/ckpt-<step>  tf.train.Checkpoint: networks, optimisers, step, and the same metadata
+"""
+
+import json
+import os
+
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+
+_METADATA_KEY = "metadata/.ATTRIBUTES/py_state"
+
+
+class _Metadata(tf.train.experimental.PythonState):
+    """A dict that travels inside a checkpoint as JSON, so that a checkpoint explains itself."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def serialize(self):
+        return json.dumps(self.value, sort_keys=True)
+
+    def deserialize(self, string):
+        self.value = json.loads(string)
+
+
+class Checkpoints:
+    """The checkpoints of a running training.
+
+    Args:
+      workdir: the work directory.
+      trainer: everything that changes during training hangs on it; it has `step`.
+      metadata: JSON-able dict: {"config": {..}, "precision": .., "data": {..}, "version": ..}.
+      keep: how many of the latest checkpoints stay on disk.
+    """
+
+    def __init__(self, workdir, trainer, metadata, keep=3):
+        self.trainer = trainer
+        self.metadata = metadata
+        checkpoint = tf.train.Checkpoint(trainer=trainer, metadata=_Metadata(metadata))
+        self._checkpoint = checkpoint
+        self._manager = tf.train.CheckpointManager(checkpoint, _folder(workdir), keep, checkpoint_name="ckpt")
+
+    @property
+    def latest(self):
+        """Path prefix of the latest checkpoint, or None."""
+        return self._manager.latest_checkpoint
+
+    def refuse_other_training(self):
+        """DeblurError where the latest checkpoint was written with other settings or data than these."""
+        if self.latest:
+            _refuse_other_training(self.latest, _read_metadata(self.latest), self.metadata)
+
+    def restore(self):
+        """Restores the latest checkpoint, if there is one, into the trainer.
+
+        Raises:
+          DeblurError: it was written with other settings or data, or cannot be read.
+        """
+        path = self.latest
+        if path is None:
+            return
+        self.refuse_other_training()
+        try:
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            raise _damaged(path) from error
+
+    def save(self):
+        """Writes a checkpoint named after the step; returns its path prefix."""
+        step = int(self.trainer.step.numpy())
+        try:
+            return self._manager.save(checkpoint_number=step)
+        except (tf.errors.OpError, OSError) as error:
+            reason = getattr(error, "message", None) or str(error)
+            raise DeblurError(
+                f"step {step}: cannot write a checkpoint ({reason.splitlines()[0]}); "
+                f"the last good one is {self.latest or 'none'}; free some space and start again to resume there"
+            ) from error
+
+
+def _folder(workdir):
+    return os.path.join(workdir, "checkpoints")
+
+
+def read(workdir):
+    """Metadata and path prefix of the latest checkpoint of a work directory.
+
+    Args:
+      workdir: a work directory, or a checkpoint's path prefix (`.../ckpt-1000`).
+
+    Returns:
+      (metadata dict, path prefix).
+    """
+    if os.path.exists(workdir + ".index"):
+        path = workdir
+    else:
+        path = tf.train.latest_checkpoint(_folder(workdir))
+    if path is None:
+        raise DeblurError(f"{workdir}: no checkpoint and no export there; train with --workdir, or name another")
+    return _read_metadata(path), path
+
+
+def _read_metadata(path):
+    try:
+        return json.loads(tf.train.load_checkpoint(path).get_tensor(_METADATA_KEY))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise _damaged(path) from error
+
+
+def restore_generator(net, path):
+    """Fills the weights of `net` from a training's checkpoint (its discriminator and optimisers stay there)."""
+    # A bare Checkpoint stands in for the trainer: only the names along the path matter.
+    stand_in = tf.train.Checkpoint(trainer=tf.train.Checkpoint(generator=net))
+    try:
+        status = stand_in.restore(path)
+        status.assert_existing_objects_matched()
+        status.expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path):
+    return DeblurError(
+        f"{path}: the checkpoint is damaged or of another version; delete its files "
+        f"({os.path.basename(path)}.*) to go on from the one before, and name that one in "
+        f"{os.path.join(os.path.dirname(path), 'checkpoint')}"
+    )
+
+
+# How long, how often and where do not change what a step computes.
+_MAY_DIFFER = {"checkpoint_every", "log_every", "image_every"}
+
+
+def _refuse_other_training(path, stored, wanted):
+    """One line that names every setting in which the checkpoint differs from what is asked for now."""
+    before = {**stored["config"], "precision": stored["precision"], "data": stored["data"]}
+    now = {**wanted["config"], "precision": wanted["precision"], "data": wanted["data"]}
+    before, now = json.loads(json.dumps(before)), json.loads(json.dumps(now))
+    keys = sorted(key for key in before.keys() | now.keys() if key not in _MAY_DIFFER)
+    different = [f"{key}={before.get(key)} (now {now.get(key)})" for key in keys if before.get(key) != now.get(key)]
+    if different:
+        raise DeblurError(
+            f"{path} was trained with {', '.join(different)}: use the same settings to resume, or another --workdir"
+        )
