@@ -63,13 +63,15 @@ class GanTrainer(tf.keras.Model):
 
         logs = {f"generator/{name}": value for name, value in generator_terms.items()}
         logs["generator/loss"] = generator_loss
-        logs |= self._update(self.generator, self.generator_optimizer, tape, scaled_generator_loss)
+        norm = self._update(self.generator, self.generator_optimizer, tape, scaled_generator_loss)
+        logs["generator/gradient_norm"] = norm
         if discriminator_terms:
             logs |= {f"discriminator/{name}": value for name, value in discriminator_terms.items()}
             logs["discriminator/loss"] = discriminator_loss
-            logs |= self._update(
+            norm = self._update(
                 self.discriminator, self.discriminator_optimizer, tape, scaled_discriminator_loss
             )
+            logs["discriminator/gradient_norm"] = norm
         self.step.assign_add(1)
         return logs
 
@@ -89,9 +91,10 @@ class GanTrainer(tf.keras.Model):
         gradients = clip_gradients(gradients, self.clip_mode)
         optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
         if _is_loss_scaled(optimizer):
-            return {}  # an infinite norm is how the loss scale is found; the optimiser skips that step itself
+            # An infinite norm is how the loss scale is found, and the optimiser skips that step: no alarm.
+            norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
         # Like every log, this one is summed over the replicas, and all of them hold the same value.
-        return {f"{player.name}/gradient_norm": norm / replicas.num_replicas_in_sync}
+        return norm / replicas.num_replicas_in_sync
 
 
 def _prepare(optimizer, player, float16):
