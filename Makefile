@@ -20,8 +20,9 @@ STAMP := $(VENV)/installed-$(MINOR)
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
 
+# 5 is pytest's word for "no test is marked slow", which is no failure.
 test-slow: $(STAMP)
-	$(VENV)/bin/python -m pytest -m slow
+	$(VENV)/bin/python -m pytest -m slow || test $$? -eq 5
 
 demo: $(STAMP)
 	$(VENV)/bin/tfdeblur demo --out runs/demo

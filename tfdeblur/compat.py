@@ -13,7 +13,7 @@ import sys
 
 ROW = 1 if sys.version_info < (3, 12) else 2
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the C++ start-up chatter hides one-line errors
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the C++ start-up chatter hides one-line errors
 if ROW == 2:
     if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") not in ("1", "True", "true"):
         raise ImportError(

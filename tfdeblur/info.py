@@ -9,7 +9,8 @@ def describe(name, size=(720, 1280), config=None):
 
     Args:
       name: a key of SYSTEMS.
-      size: (height, width), each a multiple of the network's size_multiple; the critic is counted at 256.
+      size: (height, width) of the image; multiply-accumulates are those of the size that it is padded to. The
+        critic's parameters are counted at a crop of 256.
       config: a configuration to build instead of the paper's network (mapping), or None.
 
     Returns:
@@ -25,7 +26,7 @@ def describe(name, size=(720, 1280), config=None):
         "system": name,
         "size": list(size),
         "parameters": parameters,
-        "macs": multiply_accumulates(net, size),
+        "macs": multiply_accumulates(net, [-(-side // net.size_multiple) * net.size_multiple for side in size]),
         "paper": system.PAPER,
     }
 
@@ -33,13 +34,13 @@ def describe(name, size=(720, 1280), config=None):
 def multiply_accumulates(net, size):
     """Multiply-accumulates of one image of `size` (height, width) through the network's learned layers.
 
-    Read off the traced graph, so nothing is computed. Convolutions whose kernel is a variable and all matrix
+    Both sides must be multiples of the network's size_multiple. Read off the traced graph, so nothing is computed. Convolutions whose kernel is a variable and all matrix
     products count; fixed stencils (the pyramid, Sobel), biases and activations do not. A transposed
     convolution counts on its input positions (its true arithmetic).
     """
     signature = tf.TensorSpec([1, *size, 3], tf.float32)
     graph = tf.function(lambda x: net(x)).get_concrete_function(signature).graph
-    return sum(_macs_of(op) for op in graph.get_operations())
+    return int(sum(_macs_of(op) for op in graph.get_operations()))
 
 
 def _macs_of(op):

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+import ml_collections
 import numpy as np
 import tqdm
 
@@ -11,7 +12,7 @@ import tfdeblur
 from tfdeblur import metrics, systems
 from tfdeblur.compat import PRECISIONS, ROW, auto_precision, precision, tf
 from tfdeblur.data import shaken, sources
-from tfdeblur.data.images import write_image
+from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.pipeline import AUGMENTATIONS, batches
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.store import open_store
@@ -38,9 +39,7 @@ def progress(iterable, description="", unit="image"):
 # ----------------------------------------------------------------------------------------------- data
 
 
-def make_source(
-    config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None, synthesize=False, blur_kind=None
-):
+def make_source(config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None, synthesize=False, blur_kind=None):
     """The source that the DATA arguments of the command line name.
 
     Args:
@@ -241,9 +240,7 @@ def evaluate(deblurrer, source, protocols, seed=0):
         row = {"image": source.names[index]}
         restored_regions = {}
         for protocol in protocols:
-            top, left, height, width = metrics.region_box(
-                protocol.region, *sharp.shape[:2], seed=seed, index=index
-            )
+            top, left, height, width = metrics.region_box(protocol.region, *sharp.shape[:2], seed=seed, index=index)
             box = (slice(top, top + height), slice(left, left + width))
             if protocol.region not in restored_regions:
                 restored_regions[protocol.region] = deblurrer.restore(blurred[box])
@@ -330,3 +327,51 @@ def _write_text(path, text):
         os.replace(path + ".tmp", path)
     except OSError as error:
         raise DeblurError(f"{path}: cannot write it ({error.strerror})") from error
+
+
+def table(results):
+    """The results as lines of text: protocol, restored, blurred input, and the sequences."""
+    count, data = results["images"], results["data"]
+    lines = [
+        f"{count} images, {data['source']}, blur kind {data['blur_kind']}",
+        f"{'protocol':24} {'restored':>10} {'blurred':>10}",
+    ]
+    for name, value in results["metrics"].items():
+        lines.append(f"{name:24} {value:10.4f} {results['blurred'][name]:10.4f}")
+    for sequence, means in results["sequences"].items():
+        scores = "  ".join(f"{name} {means[name]:.4f}" for name in results["metrics"])
+        lines.append(f"  {sequence} ({means['images']}): {scores}")
+    return "\n".join(lines)
+
+
+def config_of(deblurrer):
+    """The configuration of a model as a ConfigDict."""
+    return ml_collections.ConfigDict(deblurrer.metadata["config"])
+
+
+# ----------------------------------------------------------------------------------------------- restoring files
+
+
+def deblur_files(deblurrer, jobs, side_by_side=False):
+    """Restores image files one by one.
+
+    Args:
+      deblurrer: has `restore`.
+      jobs: [(input path, output path)]; folders are made.
+      side_by_side: write before and after beside one another.
+
+    Returns:
+      One line for each file that failed; the others are written.
+    """
+    failures = []
+    for source_path, target in progress(jobs, "deblur"):
+        try:
+            image = read_image(source_path)
+            restored = deblurrer.restore(image)
+            os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+            write_image(target, np.concatenate([image, restored], axis=1) if side_by_side else restored)
+        except DeblurError as error:
+            failures.append(str(error))
+        except OSError as error:
+            failures.append(f"{target}: {error.strerror or error}")
+    return failures

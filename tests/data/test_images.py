@@ -129,9 +129,7 @@ def test_a_file_cut_off_is_refused(tmp_path, kind, read):
         path.write_bytes(data[:length])
         assert "a.img" in error_of(read, path), length
     if kind in ("png", "jpeg", "progressive"):
-        path.write_bytes(
-            data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
-        )  # a download that stopped
+        path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))  # a download that stopped
         assert "a.img" in error_of(read, path)
 
 
@@ -169,9 +167,7 @@ def test_opencv_says_nothing_of_its_own(tmp_path):
 
 
 def test_a_large_image_gives_no_warning(tmp_path, recwarn):
-    (tmp_path / "a.png").write_bytes(
-        encoded(Image.new("1", (10000, 9000)), "png")
-    )  # from 89 megapixels PIL warns
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("1", (10000, 9000)), "png"))  # from 89 megapixels PIL warns
     assert image_size(tmp_path / "a.png") == (9000, 10000)
     assert not recwarn.list
 

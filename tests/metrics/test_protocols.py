@@ -22,8 +22,7 @@ def names(protocols):
 def test_every_score_on_every_region():
     suffixes = {"full": "", "crop256": "_crop256", "randomcrop256": "_randomcrop256"}
     expected = {
-        score + suffixes[region]: (SCORES[score], region)
-        for score, region in itertools.product(SCORES, REGIONS)
+        score + suffixes[region]: (SCORES[score], region) for score, region in itertools.product(SCORES, REGIONS)
     }
     assert {name: (protocol.score, protocol.region) for name, protocol in PROTOCOLS.items()} == expected
     assert names(PROTOCOLS.values()) == list(PROTOCOLS)
@@ -64,9 +63,7 @@ def test_lists_keep_their_order_and_lose_duplicates():
     assert get_protocols("psnr") == [PROTOCOLS["psnr"]]
 
 
-@pytest.mark.parametrize(
-    "typed, suggestion", [("psrn", "psnr"), ("SSIM", "ssim"), ("ssim_matlb", "ssim_matlab")]
-)
+@pytest.mark.parametrize("typed, suggestion", [("psrn", "psnr"), ("SSIM", "ssim"), ("ssim_matlb", "ssim_matlab")])
 def test_an_unknown_name_gets_the_closest_one(typed, suggestion):
     with pytest.raises(DeblurError, match=f"'{typed}', did you mean '{suggestion}'") as caught:
         get_protocols(f"psnr,{typed}")
@@ -86,7 +83,5 @@ def test_listing_protocols_imports_neither_tensorflow_nor_opencv():
         "import sys, tfdeblur.metrics; "
         "print([name for name in ('tensorflow', 'cv2', 'scipy', 'skimage') if name in sys.modules])"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"

@@ -64,9 +64,7 @@ def test_random_boxes_lie_inside_and_reach_every_place():
 
 def test_random_at_the_exact_size_and_at_odd_seeds():
     assert region_box("randomcrop256", 256, 256, seed=5, index=5) == (0, 0, 256, 256)
-    assert region_box("randomcrop256", 720, 1280, seed=-1) == region_box(
-        "randomcrop256", 720, 1280, seed=2**64 - 1
-    )
+    assert region_box("randomcrop256", 720, 1280, seed=-1) == region_box("randomcrop256", 720, 1280, seed=2**64 - 1)
     assert region_box("randomcrop256", 720, 1280, seed=np.int64(3), index=np.int32(4)) == region_box(
         "randomcrop256", 720, 1280, seed=3, index=4
     )

@@ -199,9 +199,7 @@ def test_ssim_equals_scikit_image():
 def test_golden_values():
     # The pair is found and explained in test_psnr.py: img(32, 40, 0.0) against img(32, 40, 0.7).
     row, column, channel = np.ogrid[:32, :40, :3]
-    first, second = (
-        0.5 + 0.5 * np.sin(0.3 * row + 0.2 * column * (channel + 1) + phase) for phase in (0.0, 0.7)
-    )
+    first, second = (0.5 + 0.5 * np.sin(0.3 * row + 0.2 * column * (channel + 1) + phase) for phase in (0.0, 0.7))
     restored, sharp = (np.round(image * 255).astype(np.uint8) for image in (first, second))
     # float64 on both sides, so what differs is rounding: 1e-9 is far above it, and far below what another
     # window, border or covariance would change.

@@ -50,8 +50,7 @@ def list_images(folder):
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".")
-            and not here.startswith(os.path.realpath(os.path.join(parent, name)) + os.sep)
+            if not name.startswith(".") and not here.startswith(os.path.realpath(os.path.join(parent, name)) + os.sep)
         ]
         for name in files:
             if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
@@ -105,9 +104,7 @@ def read_image(path):
         if image is not None:
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     except Exception as error:  # cv2.error, MemoryError, and PIL has many kinds
-        raise DeblurError(
-            f"{path}: cannot be decoded (damaged, or too large for OpenCV or memory)"
-        ) from error
+        raise DeblurError(f"{path}: cannot be decoded (damaged, or too large for OpenCV or memory)") from error
     if image is None:
         raise DeblurError(f"{path}: not an image that can be read, or damaged")
     if image.dtype == np.uint16:

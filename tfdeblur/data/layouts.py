@@ -89,9 +89,7 @@ def match_folders(blur_dir, sharp_dir):
     """
     inner, outer = Path(blur_dir).resolve(), Path(sharp_dir).resolve()
     if inner == outer:
-        raise DeblurError(
-            f"{blur_dir} and {sharp_dir}: the same folder twice; give one blurred and one sharp"
-        )
+        raise DeblurError(f"{blur_dir} and {sharp_dir}: the same folder twice; give one blurred and one sharp")
     if inner in outer.parents or outer in inner.parents:
         raise DeblurError(f"{blur_dir} and {sharp_dir}: one lies inside the other; put them side by side")
     blurred, sharp = images_by_name(blur_dir), images_by_name(sharp_dir)
@@ -108,9 +106,7 @@ def match_folders(blur_dir, sharp_dir):
         raise DeblurError(f"{counts}: {'; '.join(lonely)}; add or remove files until each has its partner")
     same = [name for name in blurred if _is_one_file(blurred[name], sharp[name])]
     if same:
-        raise DeblurError(
-            f"{blur_dir} and {sharp_dir}: {some_of(same)} is one file under both; copy the right one"
-        )
+        raise DeblurError(f"{blur_dir} and {sharp_dir}: {some_of(same)} is one file under both; copy the right one")
     return [(name, blurred[name], sharp[name]) for name in blurred]
 
 

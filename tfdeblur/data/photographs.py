@@ -28,7 +28,7 @@ TEST = {
 REAL_BLUR = {"clock_motion.png": "public domain (Stefan van der Walt), grey"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def photograph(name):
     """One embedded photograph by file name: uint8 RGB [H, W, 3]; grey ones as three equal channels."""
     import skimage.io

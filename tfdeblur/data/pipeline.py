@@ -35,9 +35,7 @@ def plan(step, count, batch_size, seed):
     return index, uniforms
 
 
-def batches(
-    source, store, *, crop, batch_size, seed, start_step=0, augmentation="none", scales=1, gradient=False
-):
+def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation="none", scales=1, gradient=False):
     """An endless tf.data.Dataset of training batches from step `start_step` on.
 
     Args:

@@ -60,9 +60,7 @@ class ShakenSource:
             if crop and min(h, w) < crop
         ]
         if small:
-            raise DeblurError(
-                f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them"
-            )
+            raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
         return [size for size in sizes for _ in range(self.repeats)]
 
     # What training needs: the images to keep decoded, and a crop of them.

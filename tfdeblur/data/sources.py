@@ -68,9 +68,7 @@ class PairSource:
             if crop and min(height, width) < crop
         ]
         if small:
-            raise DeblurError(
-                f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them"
-            )
+            raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
         self._refuse_swapped_sides()
         return [size for size, _ in sizes]
 
@@ -94,9 +92,7 @@ class PairSource:
                 swapped.append(index)
         if equal == len(sample):
             blurred, sharp = self._paths[0]
-            raise DeblurError(
-                f"{blurred} and {sharp}: the same picture, as in all sampled pairs; nothing to learn"
-            )
+            raise DeblurError(f"{blurred} and {sharp}: the same picture, as in all sampled pairs; nothing to learn")
         if len(swapped) > len(sample) / 2:
             blurred, sharp = self._paths[swapped[0]]
             raise DeblurError(

@@ -52,8 +52,7 @@ _SSIM = (
     "(= tf.image.ssim)"
 )
 _SSIM_MATLAB = (
-    "SSIM as MATLAB's ssim() computes it for an RGB array, 3-D 11x11x11 Gaussian window (sigma 1.5), "
-    "replicated borders"
+    "SSIM as MATLAB's ssim() computes it for an RGB array, 3-D 11x11x11 Gaussian window (sigma 1.5), replicated borders"
 )
 _FULL = "on rounded uint8 full frames"
 _CENTRE = "on rounded uint8, input and truth cut to the centre 256x256 before the network runs"

@@ -15,9 +15,7 @@ REGIONS = ("full", "crop256", "randomcrop256")
 _WORD = 2**64
 
 
-def region_box(
-    region: str, height: int, width: int, *, seed: int = 0, index: int = 0
-) -> tuple[int, int, int, int]:
+def region_box(region: str, height: int, width: int, *, seed: int = 0, index: int = 0) -> tuple[int, int, int, int]:
     """The box that a region takes out of a frame.
 
     - `full`: everything.

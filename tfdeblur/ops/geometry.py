@@ -168,4 +168,3 @@ def flip_and_rotate(images, code):
         x = tf.where(on(2), x[:, ::-1], x)
         out.append(tf.where(on(4), tf.transpose(x, [0, 2, 1, 3]), x))
     return out
-

@@ -1,7 +1,7 @@
 """What a work directory holds, and how it is written and read.
 
-    <workdir>/config.json              the configuration and the data, for people
-    <workdir>/checkpoints/ckpt-<step>  tf.train.Checkpoint: networks, optimisers, step, and the same metadata
+<workdir>/config.json              the configuration and the data, for people
+<workdir>/checkpoints/ckpt-<step>  tf.train.Checkpoint: networks, optimisers, step, and the same metadata
 """
 
 import json

@@ -38,7 +38,11 @@ class GanTrainer(tf.keras.Model):
         self.global_batch_size = global_batch_size
         self.clip_mode = clip_mode
         self.step = tf.Variable(
-            0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            name="step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
         float16 = generator.compute_dtype == "float16"
         self.generator_optimizer = _prepare(generator_optimizer, generator, float16)
@@ -68,9 +72,7 @@ class GanTrainer(tf.keras.Model):
         if discriminator_terms:
             logs |= {f"discriminator/{name}": value for name, value in discriminator_terms.items()}
             logs["discriminator/loss"] = discriminator_loss
-            norm = self._update(
-                self.discriminator, self.discriminator_optimizer, tape, scaled_discriminator_loss
-            )
+            norm = self._update(self.discriminator, self.discriminator_optimizer, tape, scaled_discriminator_loss)
             logs["discriminator/gradient_norm"] = norm
         self.step.assign_add(1)
         return logs

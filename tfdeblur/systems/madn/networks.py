@@ -243,6 +243,12 @@ class Madn(tf.keras.Model):
         self.fusion = Fusion(self.widths[0], **common, name="fusion")
 
     def call(self, blurred):
+        for side in blurred.shape[1:3]:
+            if side is not None and side % self.size_multiple:
+                raise ValueError(
+                    f"an image of {blurred.shape[1:3]}: both sides must be multiples of {self.size_multiple}; "
+                    "ops.geometry.pad_to_multiple pads, a Deblurrer takes any size"
+                )
         blurred = tf.cast(blurred, tf.float32)
         scales = pyramid(blurred, NUM_SCALES)
 

@@ -54,8 +54,7 @@ class MadnObjective:
         scales = [outputs["scale_1"], outputs["scale_2"], outputs["scale_3"]]
         generator = {
             # Eq. 12
-            "pixel": self.alpha
-            * multi_scale_half_squared_error(scales, batch["sharp_scales"], self.scale_weights),
+            "pixel": self.alpha * multi_scale_half_squared_error(scales, batch["sharp_scales"], self.scale_weights),
             # Eq. 13, the beta2 term
             "content": self.phi2 * self.beta2 * mean_absolute_error(restored, sharp),
         }

@@ -69,7 +69,9 @@ def make_trainer(config):
     discriminator = None
     if objective.uses_discriminator:
         discriminator = build_discriminator(
-            config.crop, widths=tuple(config.discriminator_widths), dense_units=config.discriminator_dense_units
+            config.crop,
+            widths=tuple(config.discriminator_widths),
+            dense_units=config.discriminator_dense_units,
         )
     return GanTrainer(
         generator=build_from(config),

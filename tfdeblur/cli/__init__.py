@@ -1,0 +1,1 @@
+"""Command line: each module parses its flags, calls one function, and exits."""

@@ -1,0 +1,179 @@
+"""What all commands share: flags that are defined once, how they are parsed, and how errors end."""
+
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+import tfdeblur
+from tfdeblur.errors import DeblurError
+
+INTERRUPTED = 130  # what shells give for SIGINT
+
+
+def execute(command, summary, define, action, argv=None, required=(), positional=None):
+    """Parses `argv`, runs `action`, and turns what the user can mend into one line and an exit code.
+
+    Args:
+      command: its name.
+      summary: one or two sentences for --help.
+      define: flag values -> None, defines the command's flags there.
+      action: (flag values, positional arguments) -> exit code or None.
+      argv: arguments after the command's name; None: the process's.
+      required: names of the flags that must be given.
+      positional: what the positional arguments are called, or None if there are none.
+
+    Returns:
+      The exit code: 0, what `action` returns, 1 for a DeblurError, 2 for flags that do not parse.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    values = flags.FlagValues()
+    try:
+        if {"--help", "-help", "-h"} & set(argv):
+            define(values, [])
+            needed = "".join(f" --{name} {name.upper()}" for name in required)
+            print(f"tfdeblur {command}{' ' + positional if positional else ''}{needed} [FLAGS]\n\n{summary}\n")
+            print(_help(values))
+            return 0
+        argv = _resolve_configs(argv)
+        define(values, argv)
+        arguments = values([command, *argv])[1:]
+        missing = [f"--{name}" for name in required if values[name].value is None]
+        if missing:
+            raise DeblurError(f"{' and '.join(missing)} must be given")
+        if arguments and not positional:
+            raise DeblurError(f"unexpected argument '{arguments[0]}': flags start with --")
+    except (DeblurError, flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        # config_flags raises plain Python errors for overrides that do not fit
+        _print_error(f"{_one_line(error)} (tfdeblur {command} --help)")
+        return 2
+    try:
+        return action(values, arguments) or 0
+    except DeblurError as error:
+        _print_error(error)
+        return 1
+    except KeyboardInterrupt:
+        _print_error("interrupted")
+        return INTERRUPTED
+    except OSError as error:  # a full disk or a missing permission that nobody expected there
+        _print_error(_one_line(error))
+        return 1
+
+
+def _print_error(message):
+    print(f"tfdeblur: error: {message}", file=sys.stderr)
+
+
+def _one_line(error):
+    text = str(error)
+    if isinstance(error, KeyError):  # its str() is the repr of its argument, quotes and escapes included
+        text = str(error.args[0]).replace("\\n", " ").replace("\\'", "'")
+    return " ".join(text.split())
+
+
+def _help(values):
+    """The command's flags with their defaults, without absl's own."""
+    lines = []
+    for name in sorted({flag.name for group in values.flags_by_module_dict().values() for flag in group}):
+        flag = values[name]
+        default = "" if flag.default in (None, False, "") else f" (default: {flag.default})"
+        lines.append(f"  --{name}\n      {flag.help}{default}")
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------- flags in several commands
+
+
+def define_model(values):
+    flags.DEFINE_string(
+        "model",
+        None,
+        "A work directory of `tfdeblur train`, one of its checkpoints, or an export.",
+        flag_values=values,
+    )
+
+
+def define_data(values):
+    define = {"flag_values": values}
+    flags.DEFINE_string("gopro_dir", None, "A GOPRO_Large tree: {train,test}/<sequence>/{blur,sharp}.", **define)
+    flags.DEFINE_enum(
+        "blur_kind",
+        None,
+        ["blur", "blur_gamma"],
+        "Which blur the pairs hold; for a GOPRO tree, the folder. Default: the configuration's.",
+        **define,
+    )
+    flags.DEFINE_string("blur_dir", None, "Folder of blurred images, paired with --sharp_dir by name.", **define)
+    flags.DEFINE_string("sharp_dir", None, "Folder of sharp images.", **define)
+    flags.DEFINE_bool("synthesize", False, "Blur --sharp_dir by made-up camera shake.", **define)
+
+
+def data_arguments(values):
+    """The DATA flags as keyword arguments of `runner.make_source`; the embedded photographs where none is set."""
+    return {name: values[name].value for name in ("gopro_dir", "blur_kind", "blur_dir", "sharp_dir", "synthesize")}
+
+
+def define_config(values, argv, default=None):
+    from ml_collections import config_flags
+
+    config_flags.DEFINE_config_file(
+        "config",
+        default,
+        "A configuration: a file, or the name of one that tfdeblur brings (madn/gopro, madn/smoke, ...). Its values "
+        "are overridden by --config.<name>=<value>.",
+        lock_config=True,
+        flag_values=values,
+        sys_argv=["tfdeblur", *argv],
+    )
+
+
+def define_precision(values):
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        ["auto", "float32", "mixed_bfloat16", "mixed_float16"],
+        "Arithmetic of the layers; auto decides by TensorFlow version and processor.",
+        flag_values=values,
+    )
+
+
+# ---------------------------------------------------------------------------------- configurations by name
+
+
+def _experiments():
+    """experiments/ of the installed wheel, or of the checkout."""
+    package = pathlib.Path(tfdeblur.__file__).parent
+    for folder in (package / "experiments", package.parent / "experiments"):
+        if folder.is_dir():
+            return folder
+    raise DeblurError("the experiments folder is missing from this installation; install tfdeblur again")
+
+
+def config_path(name):
+    """Path of a configuration given as a path or by name ("madn/gopro"), with its ":argument" kept."""
+    stem, colon, argument = name.partition(":")
+    if os.path.isfile(stem):
+        return name
+    named = _experiments() / (stem.removesuffix(".py") + ".py")
+    if named.is_file():
+        return f"{named}{colon}{argument}"
+    known = sorted(p.relative_to(_experiments()).with_suffix("").as_posix() for p in _experiments().glob("*/*.py"))
+    known = [n for n in known if not n.endswith("__init__")]
+    raise DeblurError(f"--config={name}: no such file, and tfdeblur brings {', '.join(known)}")
+
+
+def _resolve_configs(argv):
+    resolved, expected = [], False
+    for argument in argv:
+        if expected:
+            resolved.append(config_path(argument))
+            expected = False
+        elif argument in ("--config", "-config"):
+            resolved.append(argument)
+            expected = True
+        elif argument.startswith("--config="):
+            resolved.append("--config=" + config_path(argument.split("=", 1)[1]))
+        else:
+            resolved.append(argument)
+    return resolved

@@ -1,0 +1,52 @@
+"""`tfdeblur COMMAND ...`: finds the command's module; imports nothing heavy, so that --help is quick."""
+
+import difflib
+import importlib
+import sys
+
+import tfdeblur
+
+COMMANDS = {
+    "demo": "train a small network in minutes and look at what it does",
+    "train": "train a system on your data, a GOPRO tree, or made-up blur",
+    "evaluate": "score a model under named protocols",
+    "deblur": "restore photographs: files, globs, folders",
+    "export": "write a SavedModel that serves without tfdeblur",
+    "info": "parameters and multiply-accumulates of a system, beside the paper's",
+    "benchmark": "time training or inference as a fraction of the machine's peak",
+}
+
+
+def usage():
+    lines = [f"  {name:10} {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"tfdeblur {tfdeblur.__version__}: motion deblurring for TensorFlow",
+            "",
+            "usage: tfdeblur COMMAND [FLAGS]        (tfdeblur COMMAND --help tells the flags)",
+            "",
+            *lines,
+        ]
+    )
+
+
+def main(argv=None):
+    """Runs one command; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(tfdeblur.__version__)
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(COMMANDS)}"
+        print(f"tfdeblur: error: unknown command '{name}'; {hint}", file=sys.stderr)
+        return 2
+    return importlib.import_module(f"tfdeblur.cli.{name}").main(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""`tfdeblur train`: see SUMMARY."""
+
+import sys
+
+from absl import flags
+
+from tfdeblur.cli import common
+
+SUMMARY = """Trains the system of a configuration. Resumes where the work directory stands.
+DATA is one of: --gopro_dir G [--blur_kind blur|blur_gamma], --blur_dir B --sharp_dir S,
+--sharp_dir S --synthesize, or nothing: the photographs inside scikit-image."""
+
+
+def _define(values, argv):
+    common.define_config(values, argv)
+    flags.DEFINE_string("workdir", None, "Folder for checkpoints, events and pictures.", flag_values=values)
+    common.define_data(values)
+    common.define_precision(values)
+    flags.DEFINE_string(
+        "cache_dir", None, "Folder for the decoded images; default: <workdir>/cache.", flag_values=values
+    )
+
+
+def _run(values, arguments):
+    del arguments
+    from tfdeblur import runner
+    from tfdeblur.training.loop import Interrupted
+
+    config = values.config
+    data = common.data_arguments(values)
+    if data["blur_kind"]:
+        config.blur_kind = data["blur_kind"]
+    source = runner.make_source(config, "train", **data)
+    try:
+        logs = runner.train(config, values.workdir, source, values.precision, values.cache_dir)
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return common.INTERRUPTED
+    if logs:
+        print(f"generator loss {logs['generator/loss']:.5f}")
+    print(f"model: {values.workdir}    score it: tfdeblur evaluate --model {values.workdir} DATA")
+    return 0
+
+
+def main(argv=None):
+    return common.execute("train", SUMMARY, _define, _run, argv, required=("config", "workdir"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
