@@ -22,11 +22,12 @@ def describe(name, size=(720, 1280), config=None):
     parameters = {"generator": net.count_params()}
     parameters |= system.discriminator_parameters(config)
     parameters |= {part: layer.count_params() for part, layer in system.parts(net).items()}
+    padded = [-(-side // net.size_multiple) * net.size_multiple for side in size]
     return {
         "system": name,
         "size": list(size),
         "parameters": parameters,
-        "macs": multiply_accumulates(net, [-(-side // net.size_multiple) * net.size_multiple for side in size]),
+        "macs": multiply_accumulates(net, padded),
         "paper": system.PAPER,
     }
 

@@ -66,9 +66,8 @@ def _print_error(message):
 
 
 def _one_line(error):
-    text = str(error)
-    if isinstance(error, KeyError):  # its str() is the repr of its argument, quotes and escapes included
-        text = str(error.args[0]).replace("\\n", " ").replace("\\'", "'")
+    # config_flags shows an unknown setting as the repr of its message, quotes and escapes included
+    text = str(error).replace("\\n", " ").replace("\\'", "").replace("\n", " ").strip("'")
     return " ".join(text.split())
 
 

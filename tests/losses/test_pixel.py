@@ -1,0 +1,84 @@
+"""Pixel losses: by hand, then sums over single elements."""
+
+import numpy as np
+import pytest
+
+from tfdeblur.compat import tf
+from tfdeblur.losses.pixel import mean_absolute_error, mean_squared_error, multi_scale_half_squared_error
+
+
+def pair(shape=(3, 4, 5, 3), seed=0):
+    return np.random.default_rng(seed).uniform(-0.2, 1.2, (2, *shape)).astype(np.float32)
+
+
+def slow_mean(prediction, target, power):
+    result = []
+    for one, other in zip(prediction, target, strict=True):
+        values = [abs(float(a) - float(b)) ** power for a, b in zip(one.flat, other.flat, strict=True)]
+        result.append(sum(values) / len(values))
+    return result
+
+
+@pytest.mark.parametrize("loss, expected", [(mean_absolute_error, [1.5, 0.25]), (mean_squared_error, [3, 0.25])])
+def test_by_hand(loss, expected):
+    prediction = np.zeros((2, 2, 2, 1), np.float32)
+    target = np.zeros_like(prediction)
+    prediction[0, ..., 0] = [[1, -1], [1, 3]]
+    target[0, ..., 0] = [[0, 0], [2, 0]]  # differences 1, 1, 1, 3: mean 1.5, mean square 3
+    prediction[1, 0, 0, 0] = -1  # one of four
+    np.testing.assert_allclose(loss(prediction, target), expected, rtol=1e-6)
+    np.testing.assert_allclose(loss(target, prediction), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss, power", [(mean_absolute_error, 1), (mean_squared_error, 2)])
+def test_one_value_per_sample_against_a_slow_reference(loss, power):
+    prediction, target = pair()
+    result = loss(tf.constant(prediction), tf.constant(target))
+    assert result.shape == (3,) and result.dtype == tf.float32
+    np.testing.assert_allclose(result, slow_mean(prediction, target, power), rtol=1e-6)
+    alone = loss(prediction[1:2], target[1:2])
+    np.testing.assert_allclose(alone[0], result[1], rtol=1e-6, err_msg="other samples must not matter")
+
+
+@pytest.mark.parametrize("loss, expected", [(mean_absolute_error, 300.0), (mean_squared_error, 90_000.0)])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_short_floats_are_lifted_before_the_arithmetic(loss, expected, dtype):
+    prediction = tf.fill([1, 8, 8, 3], tf.cast(300.0, dtype))  # the square overflows in float16
+    result = loss(prediction, tf.zeros_like(prediction))
+    assert result.dtype == tf.float32
+    np.testing.assert_allclose(result, [expected], rtol=1e-6)
+
+
+def test_multi_scale_by_hand():
+    predictions = [tf.fill([2, 4, 4, 3], 2.0), tf.fill([2, 2, 2, 3], 5.0)]
+    targets = [tf.zeros([2, 4, 4, 3]), tf.fill([2, 2, 2, 3], 2.0)]
+    # 0.5 * 1 * 2^2 + 0.5 * 10 * 3^2: each scale has its own number of elements
+    np.testing.assert_allclose(multi_scale_half_squared_error(predictions, targets, (1, 10)), [47, 47])
+
+
+def test_multi_scale_against_a_slow_reference():
+    scales = [pair((2, size, size, 3), seed=size) for size in (8, 4, 2)]
+    weights = (0.5, 2.0, 7.0)
+    result = multi_scale_half_squared_error(
+        [tf.constant(prediction) for prediction, _ in scales], [target for _, target in scales], weights
+    )
+    expected = sum(weight / 2 * np.array(slow_mean(*scale, 2)) for scale, weight in zip(scales, weights, strict=True))
+    assert result.shape == (2,) and result.dtype == tf.float32
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+def test_multi_scale_refuses_lists_of_different_lengths():
+    image = tf.zeros([1, 2, 2, 3])
+    with pytest.raises(ValueError):
+        multi_scale_half_squared_error([image, image], [image], (1.0, 1.0))
+    with pytest.raises(ValueError):
+        multi_scale_half_squared_error([image, image], [image, image], (1.0,))
+
+
+@pytest.mark.parametrize("loss", [mean_absolute_error, mean_squared_error])
+def test_slope_is_zero_and_finite_where_both_are_equal(loss):
+    image = tf.fill([1, 3, 3, 3], 0.5)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        value = loss(image, tf.fill([1, 3, 3, 3], 0.5))
+    np.testing.assert_array_equal(tape.gradient(value, image), np.zeros((1, 3, 3, 3)))

@@ -1,0 +1,85 @@
+"""THE Sobel: steps and ramps by hand, then tf.image.sobel_edges."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from tfdeblur.compat import tf
+from tfdeblur.ops.gradients import sobel_components, sobel_magnitude
+
+
+def along_width(values, height=5):
+    return np.broadcast_to(np.float32(values)[None, None, :, None], (1, height, len(values), 1)).copy()
+
+
+@pytest.mark.parametrize(
+    "values, slope",
+    [
+        ([0, 0, 1, 1], [0, 4, 4, 0]),
+        ([1, 1, 0, 0], [0, -4, -4, 0]),
+        ([0, 0.1, 0.2, 0.3, 0.4], [0, 0.8, 0.8, 0.8, 0]),
+        ([0, 0, 1, 0, 0], [0, 4, 0, -4, 0]),
+    ],
+)
+def test_step_ramp_and_line_by_hand(values, slope):
+    image = along_width(values)
+    horizontal, vertical = sobel_components(tf.constant(image))
+    np.testing.assert_allclose(horizontal, along_width(slope), atol=1e-6)
+    np.testing.assert_allclose(vertical, 0 * image, atol=1e-6)
+    np.testing.assert_allclose(sobel_magnitude(tf.constant(image)), np.sqrt(along_width(slope) ** 2 + 1e-6), atol=1e-6)
+
+    upright = image.transpose(0, 2, 1, 3)
+    horizontal, vertical = sobel_components(tf.constant(upright))
+    np.testing.assert_allclose(horizontal, 0 * upright, atol=1e-6)
+    np.testing.assert_allclose(vertical, along_width(slope).transpose(0, 2, 1, 3), atol=1e-6)
+
+
+def test_an_impulse_shows_the_mask_by_hand():
+    image = np.zeros((1, 5, 5, 1), np.float32)
+    image[0, 2, 2] = 1
+    horizontal, vertical = sobel_components(tf.constant(image))
+    mask = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])  # left of the impulse it gets brighter to the right
+    np.testing.assert_array_equal(horizontal[0, 1:4, 1:4, 0], mask)
+    np.testing.assert_array_equal(vertical[0, 1:4, 1:4, 0], mask.T)
+
+
+@pytest.mark.parametrize("height, width", [(2, 2), (2, 5), (3, 3), (7, 12)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equals_tensorflows_sobel_borders_included(height, width, dtype):
+    images = np.random.default_rng(0).uniform(size=(2, height, width, 3)).astype(dtype)
+    edges = tf.image.sobel_edges(tf.constant(images)).numpy()  # [..., (vertical, horizontal)]
+    horizontal, vertical = sobel_components(tf.constant(images))
+    np.testing.assert_allclose(vertical, edges[..., 0], atol=1e-5)
+    np.testing.assert_allclose(horizontal, edges[..., 1], atol=1e-5)
+    magnitude = sobel_magnitude(tf.constant(images))
+    np.testing.assert_allclose(magnitude, np.sqrt(np.sum(edges**2, axis=-1) + 1e-6), atol=1e-5)
+    assert magnitude.dtype == dtype and magnitude.shape == images.shape
+
+
+def test_the_largest_value_is_the_root_of_20():
+    # The square is convex in the nine pixels, so its maximum over [0, 1] lies at one of the black-white patterns.
+    patterns = np.array(list(itertools.product([0, 1], repeat=9)), np.float32).reshape(512, 3, 3, 1)
+    largest = sobel_magnitude(tf.constant(patterns)).numpy()[:, 1, 1].max()
+    assert largest == pytest.approx(math.sqrt(20), abs=1e-6)
+    corner = np.float32([[0, 0, 1], [0, 0, 1], [0, 1, 1]])[None, :, :, None]  # horizontal 4, vertical 2
+    assert float(sobel_magnitude(tf.constant(corner))[0, 1, 1, 0]) == pytest.approx(math.sqrt(20), abs=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
+def test_flat_regions_have_value_1e_3_and_a_finite_slope(level):
+    image = tf.fill([1, 4, 6, 3], level)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        magnitude = sobel_magnitude(image)
+    np.testing.assert_allclose(magnitude, 1e-3, rtol=1e-3)
+    np.testing.assert_allclose(tape.gradient(magnitude, image), 0, atol=1e-2)
+
+
+def test_channels_do_not_mix():
+    image = np.full((1, 5, 4, 3), 0.5, np.float32)
+    image[..., 1] = along_width([0, 0, 1, 1])[..., 0]
+    magnitude = sobel_magnitude(tf.constant(image)).numpy()
+    np.testing.assert_allclose(magnitude[..., [0, 2]], 1e-3, rtol=1e-3)
+    np.testing.assert_allclose(magnitude[:, :, 1:3, 1], 4, atol=1e-6)
