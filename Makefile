@@ -34,13 +34,15 @@ lint: $(STAMP)
 # build/ goes first: setuptools would pack modules that have been deleted since it was made.
 wheel: $(STAMP)
 	rm -rf build
-	$(VENV)/bin/python -m pip wheel --quiet --no-deps --build-constraint $(CONSTRAINTS) --wheel-dir dist .
+	$(VENV)/bin/python -m pip wheel -qq --no-deps --build-constraint $(CONSTRAINTS) --wheel-dir dist .
 
+# -qq: errors only, as pip's and setuptools' warnings here are not for whoever runs make.
 # --clear only where a venv lies: it empties the folder that it is given.
 $(STAMP): requirements.txt setup.py $(CONSTRAINTS)
+	@echo "Installing tensorflow and the rest for Python $(MINOR) into $(VENV): a minute or two, once"
 	test -e $@ || $(PYTHON) -m venv $$(test ! -e $(VENV)/pyvenv.cfg || echo --clear) $(VENV)
 	rm -f $@
-	$(VENV)/bin/python -m pip install --quiet --upgrade pip --constraint $(CONSTRAINTS)
-	$(VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS) \
+	$(VENV)/bin/python -m pip install -qq --upgrade pip --constraint $(CONSTRAINTS)
+	$(VENV)/bin/python -m pip install -qq --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS) \
 		--requirement requirements.txt --editable '.[test]'
 	touch $@

@@ -47,9 +47,9 @@ scores                       {os.path.join(out, "results.json")}, {os.path.join(
 model                        {workdir}   (tfdeblur deblur photo.jpg --model {workdir} --out restored)
 SavedModel                   {exported}
 
-A demonstration: a small network, a few minutes, {len(photographs.TRAIN)} photographs and one narrow family of shakes
-({config.shake_length[0]:g} to {config.shake_length[1]:g} pixels, {config.shake_angle[0]:g} to {config.shake_angle[1]:g} \
-degrees). These are not GoPro weights: expect nothing of them on other blur."""
+A demonstration: a small network, a few minutes, {len(photographs.TRAIN)} photographs and one narrow family of shakes,
+{config.shake_length} pixels within {config.shake_angle} degrees.
+These are not GoPro weights: expect nothing of them on other blur."""
     )
     return results
 
@@ -57,7 +57,7 @@ degrees). These are not GoPro weights: expect nothing of them on other blur."""
 def _table(rows, results):
     """Every held-out picture with its own numbers, losses included."""
     lines = [
-        "held-out photographs and shakes (psnr: uint8 RGB, full frame, rounded; ssim: per channel, 2-D Gaussian 11/1.5)",
+        "held-out photographs and shakes, protocols psnr and ssim (full frame):",
         f"{'image':20} {'blurred psnr':>12} {'restored':>9} {'gain dB':>8} {'blurred ssim':>13} {'restored':>9}",
     ]
     mean = {"image": "mean"}

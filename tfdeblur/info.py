@@ -35,18 +35,24 @@ def describe(name, size=(720, 1280), config=None):
 def multiply_accumulates(net, size):
     """Multiply-accumulates of one image of `size` (height, width) through the network's learned layers.
 
-    Both sides must be multiples of the network's size_multiple. Read off the traced graph, so nothing is computed. Convolutions whose kernel is a variable and all matrix
-    products count; fixed stencils (the pyramid, Sobel), biases and activations do not. A transposed
-    convolution counts on its input positions (its true arithmetic).
+    Both sides must be multiples of the network's size_multiple. Read off the traced graph, so nothing is computed.
+    Convolutions whose kernel is a variable and all matrix products count; fixed stencils (the pyramid, Sobel), biases
+    and activations do not. A transposed convolution counts on its input positions (its true arithmetic).
     """
     signature = tf.TensorSpec([1, *size, 3], tf.float32)
-    graph = tf.function(lambda x: net(x)).get_concrete_function(signature).graph
+    return multiply_accumulates_of(tf.function(lambda x: net(x)).get_concrete_function(signature).graph)
+
+
+def multiply_accumulates_of(graph):
+    """Multiply-accumulates of all learned layers in a traced graph, those of their gradients included."""
     return int(sum(_macs_of(op) for op in graph.get_operations()))
 
 
 def _macs_of(op):
     if op.type == "Conv2D" and _is_learned(op.inputs[1]):
         return op.outputs[0].shape.num_elements() * op.inputs[1].shape[:3].num_elements()
+    if op.type == "Conv2DBackpropFilter":
+        return op.inputs[2].shape.num_elements() * op.outputs[0].shape[:3].num_elements()
     if op.type == "Conv2DBackpropInput" and _is_learned(op.inputs[1]):
         # the kernel is [height, width, out, in]; op.inputs[2] is the layer's input
         return op.inputs[2].shape.num_elements() * op.inputs[1].shape[:3].num_elements()

@@ -39,14 +39,18 @@ def progress(iterable, description="", unit="image"):
 # ----------------------------------------------------------------------------------------------- data
 
 
-def make_source(config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None, synthesize=False, blur_kind=None):
+def make_source(
+    config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None, synthesize=False, blur_kind=None, seed=0
+):
     """The source that the DATA arguments of the command line name.
 
     Args:
-      config: a configuration; `blur_kind`, `seed` and the shake family are taken from it.
+      config: a configuration; `blur_kind` and the shake family are taken from it.
       split: "train" or "test": of a GOPRO tree and of the embedded photographs.
       gopro_dir | blur_dir and sharp_dir | sharp_dir and synthesize | nothing (the embedded photographs).
       blur_kind: "blur" or "blur_gamma" instead of the configuration's.
+      seed: of the made-up shakes that `pair` shows, which are those of an evaluation. Training draws fresh ones
+        from the configuration's seed; keeping the two apart gives every training seed the same test.
 
     Raises:
       DeblurError: a combination that means nothing, or what the source finds.
@@ -65,9 +69,9 @@ def make_source(config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None,
     if sharp_dir:
         if not synthesize:
             raise DeblurError(f"--sharp_dir={sharp_dir} needs --blur_dir beside it, or --synthesize")
-        return shaken.sharp_folder(sharp_dir, shake_family(config), config.seed)
+        return shaken.sharp_folder(sharp_dir, shake_family(config), seed)
     repeats = EMBEDDED_SHAKES if split == "test" else 1
-    return shaken.embedded(split, shake_family(config), config.seed, repeats)
+    return shaken.embedded(split, shake_family(config), seed, repeats)
 
 
 def shake_family(config):
@@ -175,6 +179,8 @@ def _check(config):
     for key in ("steps", "batch_size", "crop", "checkpoint_every", "log_every"):
         if config[key] < 1:
             raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
+    if config.seed < 0:
+        raise DeblurError(f"--config.seed={config.seed}: must not be negative")
     if config.crop % 16:
         raise DeblurError(f"--config.crop={config.crop}: must be a multiple of 16")
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import sys
 
 from absl import flags
@@ -135,6 +136,14 @@ def define_precision(values):
         "Arithmetic of the layers; auto decides by TensorFlow version and processor.",
         flag_values=values,
     )
+
+
+def parse_size(text):
+    """ "720x1280" -> (720, 1280), height first."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or 0 in (int(match[1]), int(match[2])):
+        raise DeblurError(f"--size={text}: write HEIGHTxWIDTH, for example 720x1280")
+    return int(match[1]), int(match[2])
 
 
 # ---------------------------------------------------------------------------------- configurations by name

@@ -25,7 +25,7 @@ def _define(values, argv):
     flags.DEFINE_enum(
         "split", "test", ["train", "test"], "Of a GOPRO tree or the embedded photographs.", flag_values=values
     )
-    flags.DEFINE_integer("seed", 0, "Of the random crops of *_randomcrop256.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Of made-up shakes and of the crops of *_randomcrop256.", flag_values=values)
 
 
 def _run(values, arguments):
@@ -36,7 +36,7 @@ def _run(values, arguments):
     protocols = metrics.get_protocols(values.protocol)
     deblurrer = load(values.model)
     config = runner.config_of(deblurrer)
-    source = runner.make_source(config, values.split, **common.data_arguments(values))
+    source = runner.make_source(config, values.split, **common.data_arguments(values), seed=values.seed)
     results, rows = runner.evaluate(deblurrer, source, protocols, values.seed)
     runner.write_results(results, rows, values.out, values.csv)
     print(runner.table(results))

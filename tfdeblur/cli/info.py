@@ -1,13 +1,11 @@
 """`tfdeblur info`: see SUMMARY."""
 
 import json
-import re
 import sys
 
 from absl import flags
 
 from tfdeblur.cli import common
-from tfdeblur.errors import DeblurError
 
 SUMMARY = """Parameters of each part and multiply-accumulates at a size, beside what the paper says. Without
 --system: every system."""
@@ -22,7 +20,7 @@ def _define(values, argv):
 
 def _run(values, arguments):
     del arguments
-    size = _size(values.size)
+    size = common.parse_size(values.size)
 
     from tfdeblur.info import describe
     from tfdeblur.systems import SYSTEMS, system
@@ -42,13 +40,6 @@ def _run(values, arguments):
         for fact, value in one["paper"].items():
             print(f"  {'paper: ' + fact:32} {value}")
     return 0
-
-
-def _size(text):
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or "0" in match.groups():
-        raise DeblurError(f"--size={text}: write HEIGHTxWIDTH, for example 720x1280")
-    return int(match[1]), int(match[2])
 
 
 def main(argv=None):

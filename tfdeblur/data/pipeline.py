@@ -8,8 +8,7 @@ import numpy as np
 
 from tfdeblur.compat import tf
 from tfdeblur.data.shake import generator
-from tfdeblur.ops.geometry import flip_and_rotate, pyramid
-from tfdeblur.ops.gradients import sobel_magnitude
+from tfdeblur.ops.geometry import flip_and_rotate
 from tfdeblur.ops.ranges import uint8_to_01
 
 AUGMENTATIONS = {"none": 1, "flips": 4, "flips_and_rotations": 8}  # -> how many of the eight symmetries
@@ -74,10 +73,7 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
             code = tf.cast(uniforms[:, 2] * symmetries, tf.int32)
             blurred, sharp = flip_and_rotate([blurred, sharp], code)
         blurred, sharp = uint8_to_01(blurred), uint8_to_01(sharp)
-        batch = {"blurred": blurred, "sharp": sharp, "sharp_scales": tuple(pyramid(sharp, scales))}
-        if gradient:
-            batch["sharp_gradient"] = sobel_magnitude(sharp)
-        return batch
+        return with_targets(blurred, sharp, scales, gradient)
 
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return steps.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)

@@ -12,7 +12,8 @@ from tfdeblur.data.shake import blur, generator, random_kernel
 from tfdeblur.data.sources import read_sharp_folder
 from tfdeblur.errors import DeblurError
 
-_FIXED_KERNELS = 1  # keeps the kernels of `pair` apart from those that training draws, whatever the seed
+# Training draws from generator(seed, step, sample); this fourth word keeps the shakes of `pair` apart from all those.
+_FIXED_SHAKES = 1
 
 
 class ShakenSource:
@@ -48,7 +49,7 @@ class ShakenSource:
     def pair(self, index):
         """(blurred, sharp), each uint8 RGB [H, W, 3]."""
         sharp = self.sharp(index)
-        rng = generator(_FIXED_KERNELS, self.seed, index)
+        rng = generator(self.seed, index, 0, _FIXED_SHAKES)
         return blur(sharp, random_kernel(rng, self.shake), rng, self.shake.noise), sharp
 
     def check(self, crop=None):

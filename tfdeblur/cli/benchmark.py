@@ -1,0 +1,57 @@
+"""`tfdeblur benchmark`: see SUMMARY."""
+
+import json
+import sys
+
+from absl import flags
+
+from tfdeblur.cli import common
+from tfdeblur.errors import DeblurError
+
+SUMMARY = """WHAT is training or inference. Prints seconds, megapixels per second and the fraction of the machine's
+convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it. Training takes crop and batch
+from the configuration and leaves the data pipeline out."""
+
+
+def _define(values, argv):
+    common.define_config(values, argv, default=common.config_path("madn/gopro"))
+    common.define_precision(values)
+    flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference.", flag_values=values)
+    flags.DEFINE_integer("batch_size", 1, "Images in a call, for inference.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("rounds", 5, "Timed calls; medians are printed.", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
+
+
+def _run(values, arguments):
+    if arguments not in (["training"], ["inference"]):
+        raise DeblurError(f"{' '.join(arguments) or 'nothing'} to benchmark: write training or inference")
+    size = common.parse_size(values.size)
+
+    from tfdeblur import benchmark, runner
+
+    policy = runner.resolve_precision(values.precision, training=arguments == ["training"])
+    runner.say(f"{values.config.system} on {runner.device()}")
+    if arguments == ["training"]:
+        result = benchmark.training(values.config, policy, values.rounds)
+    else:
+        result = benchmark.inference(values.config, size, values.batch_size, policy, values.rounds)
+    if values.json:
+        print(json.dumps(result, indent=2))
+        return 0
+    print(
+        f"{result['what']} in {result['precision']}: {result['seconds']:.3f} s, "
+        f"{result['megapixels_per_second']:.3f} megapixels/s, {result['gmacs_per_second']:.1f} G multiply-accumulates/s"
+    )
+    print(
+        f"{result['fraction_of_peak']:.0%} of the convolution peak "
+        f"({result['peak_gmacs_per_second']:.1f} G multiply-accumulates/s in the same run)"
+    )
+    return 0
+
+
+def main(argv=None):
+    return common.execute("benchmark", SUMMARY, _define, _run, argv, positional="WHAT")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
