@@ -34,6 +34,14 @@ def plan(step, count, batch_size, seed):
     return index, uniforms
 
 
+def with_targets(blurred, sharp, scales=1, gradient=False):
+    """A batch from both images, float32 [B, H, W, 3]: see `batches`."""
+    batch = {"blurred": blurred, "sharp": sharp, "sharp_scales": tuple(pyramid(sharp, scales))}
+    if gradient:
+        batch["sharp_gradient"] = sobel_magnitude(sharp)
+    return batch
+
+
 def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation="none", scales=1, gradient=False):
     """An endless tf.data.Dataset of training batches from step `start_step` on.
 

@@ -286,10 +286,10 @@ def test_whole_generator_with_real_weights():
 def test_graph_with_unknown_sizes_gives_the_same():
     net = randomised(networks.Madn(**SMALL), random_images(), scale=0.15)
     graph = tf.function(net, input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
-    for shape in ((1, 16, 16, 3), (2, 32, 48, 3)):
-        images = random_images(shape)
-        for name, value in net(images).items():
-            np.testing.assert_allclose(graph(images)[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    images = random_images((2, 32, 48, 3))
+    outputs = graph(images)
+    for name, value in net(images).items():
+        np.testing.assert_allclose(outputs[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 # -------------------------------------------------------------------------------------------------- options

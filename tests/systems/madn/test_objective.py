@@ -180,7 +180,7 @@ SWITCHES = {
 }
 
 
-@pytest.mark.parametrize("on", itertools.product([False, True], repeat=3), ids=str)
+@pytest.mark.parametrize("on", list(itertools.product([False, True], repeat=3)), ids=str)
 def test_each_switch_of_figure_9_removes_exactly_its_terms(values, on):
     switches = dict(zip(SWITCHES, on, strict=True))
     objective = MadnObjective(**switches)
