@@ -8,7 +8,8 @@ import numpy as np
 
 from tfdeblur.compat import tf
 from tfdeblur.data.shake import generator
-from tfdeblur.ops.geometry import flip_and_rotate
+from tfdeblur.ops.geometry import flip_and_rotate, pyramid
+from tfdeblur.ops.gradients import sobel_magnitude
 from tfdeblur.ops.ranges import uint8_to_01
 
 AUGMENTATIONS = {"none": 1, "flips": 4, "flips_and_rotations": 8}  # -> how many of the eight symmetries
