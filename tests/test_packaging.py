@@ -57,12 +57,17 @@ def test_the_version_is_the_packages_own(arguments):
 def test_guest_folders_install_inside_tfdeblur_only(arguments):
     packages = arguments["packages"]
     assert {name.split(".")[0] for name in packages} == {"tfdeblur"}
-    # Without its __init__.py an editable install does not find a guest folder.
-    assert {"tfdeblur.datasets", "tfdeblur.experiments", "tfdeblur.experiments.madn"} <= set(packages)
+    assert "tfdeblur.experiments.madn" in packages
     assert arguments["package_dir"] == {
         "tfdeblur.datasets": "datasets",
         "tfdeblur.experiments": "experiments",
     }
+
+
+def test_dataset_builders_can_be_imported_from_a_checkout(arguments):
+    """An editable install finds tfdeblur.datasets by its __init__.py only; experiments are loaded by path."""
+    if any((ROOT / "datasets").rglob("*.py")):
+        assert "tfdeblur.datasets" in arguments["packages"]
 
 
 def test_every_folder_of_code_is_packed(arguments):

@@ -38,18 +38,20 @@ class Deblurrer:
     Args:
       restore_batch: float32 [B, H, W, 3] in [0, 1] -> the same shape and range.
       metadata: what the checkpoint says of itself: {"config": {..}, "data": {..}, "precision": .., ..}.
+      path: where it was loaded from.
     """
 
-    def __init__(self, restore_batch, metadata=None):
+    def __init__(self, restore_batch, metadata=None, path=None):
         self._restore_batch = restore_batch
         self.metadata = metadata or {}
+        self.path = path
 
     @classmethod
-    def of_network(cls, net, metadata=None):
+    def of_network(cls, net, metadata=None, path=None):
         """The Deblurrer of a network of `tfdeblur.build`; keeps it as the attribute `net`."""
         # One trace serves every size: the shape is unknown in the graph.
         signature = [tf.TensorSpec([None, None, None, 3], tf.float32)]
-        deblurrer = cls(tf.function(lambda x: restore_batch(net, x), input_signature=signature), metadata)
+        deblurrer = cls(tf.function(lambda x: restore_batch(net, x), input_signature=signature), metadata, path)
         deblurrer.net = net
         return deblurrer
 
@@ -102,7 +104,7 @@ def load(path):
     metadata, checkpoint = checkpoints.read(path)
     net = systems.build_from(metadata["config"])
     checkpoints.restore_generator(net, checkpoint)
-    return Deblurrer.of_network(net, metadata)
+    return Deblurrer.of_network(net, metadata, checkpoint)
 
 
 def _load_export(path):
@@ -113,6 +115,6 @@ def _load_export(path):
         serve = model.signatures["serving_default"]
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
-    deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata)
+    deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata, path)
     deblurrer.model = model  # the signature holds its variables only weakly
     return deblurrer

@@ -233,13 +233,14 @@ def evaluate(deblurrer, source, protocols, seed=0):
       seed: of the random crops, for the protocols that cut them.
 
     Returns:
-      (results, rows): results as in results.json ({"model", "data", "images", "metrics", "blurred",
+      (results, rows): results as in results.json ({"model", "system", "data", "images", "metrics", "blurred",
       "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <protocol>, "blurred_<protocol>"}.
     """
     warnings = _blur_kind_warnings(deblurrer, source)
     for warning in warnings:
         say(f"warning: {warning}")
     say(f"evaluating on {device()}; {_describe(source)}")
+    source.check()
     rows = []
     for index in progress(range(len(source)), "evaluate"):
         blurred, sharp = source.pair(index)
@@ -257,7 +258,8 @@ def evaluate(deblurrer, source, protocols, seed=0):
     names = [protocol.name for protocol in protocols]
     blurred_names = {name: f"blurred_{name}" for name in names}
     results = {
-        "model": deblurrer.metadata.get("config", {}).get("system"),
+        "model": deblurrer.path,
+        "system": deblurrer.metadata.get("config", {}).get("system"),
         "data": source.description,
         "images": len(rows),
         "metrics": {name: _mean(rows, name) for name in names},
@@ -288,12 +290,12 @@ def _by_sequence(rows, names):
 def _blur_kind_warnings(deblurrer, source):
     trained = deblurrer.metadata.get("data", {}).get("blur_kind")
     scored = source.description["blur_kind"]
-    if trained and trained != scored:
-        return [
-            f"the model was trained on '{trained}' and is scored on '{scored}': on GoPro the wrong one of blur and "
-            "blur_gamma costs about 3 dB, so do not compare this number with published ones"
-        ]
-    return []
+    if not trained or trained == scored:
+        return []
+    warning = f"the model was trained on blur kind '{trained}' and is scored on '{scored}'"
+    if {trained, scored} == {"blur", "blur_gamma"}:
+        warning += ": on GoPro that costs about 3 dB; do not compare these numbers with published ones"
+    return [warning]
 
 
 def write_results(results, rows, out=None, csv_path=None):

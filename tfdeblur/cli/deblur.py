@@ -53,6 +53,7 @@ def plan(arguments, out):
         if not paths:
             raise DeblurError(f"{argument}: no such file, folder or matching glob")
         found += [(path, os.path.splitext(os.path.basename(path))[0]) for path in paths if not os.path.isdir(path)]
+    found = list(dict.fromkeys(found))  # a file that two arguments name is restored once
     jobs, taken = [], {}
     inputs = {os.path.realpath(path) for path, _ in found}
     for path, name in found:

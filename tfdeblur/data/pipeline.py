@@ -1,4 +1,4 @@
-"""Batches for training: a function of (seed, step, sample) alone (house.md, section 4).
+"""Batches for training: a function of (seed, step, sample) alone.
 
 Batch n of a run depends on the seed and on n, never on what was read before, so a resumed run needs no
 iterator state.

@@ -110,7 +110,7 @@ def random_kernel(rng, shake):
 
 
 def generator(*keys):
-    """A counter-based numpy generator that is a function of the integers `keys` alone (house.md, section 4)."""
+    """A counter-based numpy generator that is a function of the integers `keys` alone."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([int(k) for k in keys])))
 
 

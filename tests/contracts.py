@@ -1,0 +1,334 @@
+"""What every system has to keep, in one place: a system's test names its numbers and inherits the checks.
+
+    class TestMadn(SystemContract):
+        system = "madn"
+        ...
+"""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+
+import tfdeblur
+from tfdeblur import metrics, systems
+from tfdeblur.compat import PRECISIONS, precision, tf
+from tfdeblur.data import photographs, shake, sources
+from tfdeblur.data.images import write_image
+from tfdeblur.data.pipeline import batches
+from tfdeblur.data.store import open_store
+from tfdeblur.export import export_saved_model
+from tfdeblur.inference import Deblurrer
+from tfdeblur.training import loop
+from tfdeblur.training.checkpoints import Checkpoints
+
+
+class SystemContract:
+    """Checks any network and system.
+
+    Attributes:
+      system: its name in SYSTEMS.
+      parameters: part -> exact number with the paper's defaults; "generator" among them.
+      arguments: of the network's class, for a small network; every one of them, and none at its default.
+      outputs: name of each output -> how many times it is smaller than the input.
+      overfit: fields of the configuration with which the network learns one pair in a minute.
+      overfit_steps: how many.
+      small_config: a fixture of scope "class" (to be overridden): a configuration of a small network.
+    """
+
+    system = None
+    parameters = {}
+    arguments = {}
+    outputs = {"restored": 1}
+    overfit = {}
+    overfit_steps = 120
+
+    @pytest.fixture(scope="class")
+    def small_config(self):
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------- networks
+
+    def small_network(self):
+        """A small network whose outputs are lively: also layers that start at zero are away from it."""
+        net = systems.build(self.system, **self.arguments)
+        rng = np.random.default_rng(1)
+        net.set_weights([w + rng.normal(0, 0.1, w.shape).astype(w.dtype) for w in net.get_weights()])
+        return net
+
+    def test_arguments_are_all_tried_away_from_their_defaults(self):
+        defaults = inspect.signature(type(self.small_network())).parameters.values()
+        defaults = {p.name: p.default for p in defaults if p.kind is not p.VAR_KEYWORD}
+        assert defaults.keys() == self.arguments.keys()
+        assert not [name for name, value in self.arguments.items() if value == defaults[name]]
+
+    def test_config_round_trip_keeps_the_function(self):
+        net = self.small_network()
+        config = json.loads(json.dumps(net.get_config()))  # as in a file
+        clone = type(net).from_config(config)
+        images = random_images(2, 2 * net.size_multiple, net.size_multiple)
+        clone(images)
+        clone.set_weights(net.get_weights())
+        expected, actual = net(images), clone(images)
+        assert expected.keys() == actual.keys()
+        for name, value in expected.items():
+            np.testing.assert_array_equal(actual[name], value, err_msg=name)
+
+    def test_layers_survive_their_config(self, small_config):
+        trainer = systems.system(self.system).make_trainer(small_config)
+        layers = [part for part in trainer.submodules if isinstance(part, tf.keras.layers.Layer)]
+        assert len(layers) > 3
+        for layer in layers:
+            config = layer.get_config()
+            assert type(layer).from_config(config).get_config() == config, layer.name
+            # A key that was forgotten is one that the config of another value does not show either.
+            arguments = inspect.signature(type(layer)).parameters.values()
+            arguments = {p.name for p in arguments if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+            if type(layer).__module__.startswith("tfdeblur"):
+                assert arguments <= config.keys(), layer.name
+
+    def test_parameter_counts_with_the_papers_defaults(self):
+        system = systems.system(self.system)
+        net = systems.build(self.system)
+        counts = {"generator": net.count_params(), **system.discriminator_parameters()}
+        counts |= {part: layer.count_params() for part, layer in system.parts(net).items()}
+        assert counts == self.parameters
+        assert sum(int(np.prod(w.shape)) for w in net.trainable_variables) == self.parameters["generator"]
+
+    @pytest.mark.parametrize("policy", PRECISIONS)
+    def test_outputs_are_float32_of_the_promised_sizes(self, policy):
+        with precision(policy):
+            net = self.small_network()
+        m = net.size_multiple
+        for height, width in ((m, m), (2 * m, 3 * m)):
+            outputs = net(random_images(2, height, width))
+            assert {name: (value.dtype, tuple(value.shape)) for name, value in outputs.items()} == {
+                name: (tf.float32, (2, height // factor, width // factor, 3))
+                for name, factor in self.outputs.items()
+            }
+
+    def test_any_size_is_restored_mirrored_and_cropped_back(self):
+        net = self.small_network()
+        deblurrer = Deblurrer.of_network(net)
+        clipped = 0
+        for height, width in ((1, 1), (1, 17), (17, 1), (16, 16), (33, 50)):
+            image = random_images(1, height, width)[0]
+            restored = deblurrer.restore(image)
+            # The slow reference: NumPy mirrors without repeating the border, any number of times.
+            bottom, right = -height % net.size_multiple, -width % net.size_multiple
+            padded = np.pad(image, [(0, bottom), (0, right), (0, 0)], mode="reflect")
+            expected = net(padded[None])["restored"].numpy()[0, :height, :width]
+            clipped += np.count_nonzero((expected < 0) | (expected > 1))
+            np.testing.assert_allclose(restored, np.clip(expected, 0, 1), atol=2e-5)
+            assert (restored.shape, restored.dtype) == (image.shape, np.float32)
+
+            levels = np.rint(image * 255).astype(np.uint8)
+            restored = deblurrer.restore(levels)
+            assert (restored.shape, restored.dtype) == (image.shape, np.uint8)
+            expected = 255 * deblurrer.restore(levels.astype(np.float32) / 255)
+            np.testing.assert_array_equal(restored, np.rint(expected))
+        assert clipped, "nothing was out of the range, so clipping was not tried"
+
+    def test_the_same_image_gives_the_same_result_in_a_batch_and_padded_by_hand(self):
+        net = self.small_network()
+        images = random_images(3, net.size_multiple, net.size_multiple)
+        together = net(images)["restored"].numpy()
+        for image, expected in zip(images, together, strict=True):
+            np.testing.assert_allclose(net(image[None])["restored"][0], expected, atol=2e-5)
+
+    # ------------------------------------------------------------------------------------- save and load
+
+    def test_checkpoint_and_export_restore_as_the_trained_network_does(self, small_config, tmp_path):
+        trainer = systems.system(self.system).make_trainer(small_config)
+        # Other weights than a fresh build would have.
+        trainer.generator.set_weights([w + 0.05 for w in trainer.generator.get_weights()])
+        prefix = checkpoints_of(trainer, small_config, tmp_path / "run").save()
+        image = random_images(1, 21, 35)[0]
+        expected = Deblurrer.of_network(trainer.generator).restore(image)
+
+        from_run = tfdeblur.load(tmp_path / "run")
+        np.testing.assert_array_equal(from_run.restore(image), expected)
+        np.testing.assert_array_equal(tfdeblur.load(prefix).restore(image), expected)
+        assert from_run.metadata["config"]["system"] == self.system
+
+        export_saved_model(from_run, tmp_path / "export")
+        exported = tfdeblur.load(tmp_path / "export")
+        np.testing.assert_array_equal(exported.restore(image), expected)
+        assert exported.metadata == from_run.metadata
+
+    # ------------------------------------------------------------------------------------- training
+
+    @pytest.mark.parametrize("policy", PRECISIONS)
+    def test_two_training_steps_in_every_precision(self, policy, small_config):
+        reference = self.two_eager_steps(small_config, "float32")[0] if policy != "float32" else None
+        logs, trainer = self.two_eager_steps(small_config, policy)
+        if reference:  # the same weights and batch, so the same losses but for the rounding
+            losses = {name for name in reference[0] if not name.endswith("gradient_norm")}
+            assert losses == {name for name in logs[0] if not name.endswith("gradient_norm")}
+            for name in losses:
+                assert float(logs[0][name]) == pytest.approx(float(reference[0][name]), rel=0.05), name
+        scaled = [
+            isinstance(value, tf.keras.mixed_precision.LossScaleOptimizer) for value in optimizers(trainer)
+        ]
+        assert scaled and all(scaled) is any(scaled) is (policy == "mixed_float16")
+
+    def two_eager_steps(self, config, policy):
+        tf.keras.utils.set_random_seed(3)
+        with precision(policy):
+            trainer = systems.system(self.system).make_trainer(config)
+        assert trainer.generator.compute_dtype == policy.removeprefix("mixed_")
+        assert {variable.dtype for variable in trainer.trainable_variables} == {tf.float32}
+        before = trainer.get_weights()
+        batch = self.random_batch(config)
+        logs = [trainer.train_step(batch), trainer.train_step(batch)]
+        for step in logs:
+            for name, value in step.items():
+                assert value.dtype == tf.float32, name
+                assert np.isfinite(value), name
+        assert int(trainer.step) == 2
+        moved = [np.any(a != b) for a, b in zip(before, trainer.get_weights(), strict=True)]
+        names = [w.name for w, changed in zip(trainer.weights, moved, strict=True) if not changed]
+        assert not names, "weights that two steps did not move"
+        return logs, trainer
+
+    def test_two_steps_of_fit(self, small_config):
+        with precision("mixed_float16"):  # as a graph, the loss scale's own branches included
+            trainer = systems.system(self.system).make_trainer(small_config)
+        before = trainer.generator.get_weights()
+        trainer.compile()
+        data = tf.data.Dataset.from_tensors(self.random_batch(small_config)).repeat()
+        history = trainer.fit(data, steps_per_epoch=2, epochs=1, verbose=0).history
+        assert int(trainer.step) == 2
+        assert all(np.isfinite(values).all() for values in history.values()) and "generator/loss" in history
+        assert any(np.any(a != b) for a, b in zip(before, trainer.generator.get_weights(), strict=True))
+
+    def test_two_steps_of_the_loop(self, small_config, tmp_path):
+        with precision("mixed_bfloat16"):
+            trainer = systems.system(self.system).make_trainer(small_config)
+        before = trainer.generator.get_weights()
+        checkpoints = checkpoints_of(trainer, small_config, tmp_path)
+        asked = []
+
+        def make_batches(start):
+            asked.append(start)
+            return [self.random_batch(small_config, seed) for seed in range(2)]
+
+        logs = loop.run(trainer, make_batches, checkpoints, steps=2, checkpoint_every=9, log_every=1)
+        assert asked == [0] and int(trainer.step) == 2
+        assert all(np.isfinite(value) for value in logs.values()) and "generator/loss" in logs
+        assert any(np.any(a != b) for a, b in zip(before, trainer.generator.get_weights(), strict=True))
+        assert checkpoints.latest.endswith("ckpt-2")
+
+    def random_batch(self, config, seed=0):
+        """A batch as the pipeline gives it, of noise; its targets come from the pipeline's own code."""
+        pairs = NoisePairs(config.crop, seed)
+        return next(iter(self.pipeline(config, pairs, pairs)))
+
+    def pipeline(self, config, source, store):
+        return batches(
+            source,
+            store,
+            crop=config.crop,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            **systems.system(self.system).TARGETS,
+        )
+
+    # ------------------------------------------------------------------------------------- learning
+
+    @pytest.fixture(scope="class")
+    def one_pair(self, tmp_path_factory):
+        """Function of (steps, swapped) -> gain in dB over the blurred image of a network that learnt one pair.
+
+        All of the real path but the loop: files, source, store, pipeline, train_step as a graph, restoring. One
+        trainer serves every call, from the same start, as tracing it takes longer than training it.
+        """
+        folder = tmp_path_factory.mktemp("one_pair")
+        blurred, sharp = chelsea_pair()
+        for name, image in (("blurred", blurred), ("sharp", sharp)):
+            (folder / name).mkdir()
+            write_image(folder / name / "chelsea.png", image)
+        config = self.overfit_config
+        tf.keras.utils.set_random_seed(0)
+        trainer = systems.system(self.system).make_trainer(config)
+        start = tf.train.Checkpoint(trainer=trainer)
+        start.write(str(folder / "start"))
+        train_step = tf.function(trainer.train_step)
+        deblurrer = Deblurrer.of_network(trainer.generator)
+
+        def gain(steps, swapped=False):
+            start.read(str(folder / "start")).assert_consumed()
+            sides = (folder / "blurred", folder / "sharp")
+            source = sources.folder_pairs(*(sides[::-1] if swapped else sides))
+            store = open_store(source, [sharp.shape[:2]], folder / f"store_{swapped}", log=lambda line: None)
+            for batch in self.pipeline(config, source, store).take(steps):
+                train_step(batch)
+            assert int(trainer.step) == steps
+            return metrics.psnr(deblurrer.restore(blurred), sharp) - metrics.psnr(blurred, sharp)
+
+        return gain
+
+    @pytest.fixture(scope="class", autouse=True)
+    def overfit_config_of_the_class(self, request, small_config):
+        config = small_config.copy_and_resolve_references()
+        config.update(crop=64, batch_size=1, steps=self.overfit_steps, **self.overfit)
+        request.cls.overfit_config = config
+
+    def test_overfits_one_pair_to_6_db_above_its_input(self, one_pair):
+        assert one_pair(self.overfit_steps) > 6.0
+
+    def test_overfitting_notices_swapped_targets(self, one_pair):
+        # Learning to blur: half the steps are enough to see where it goes.
+        assert one_pair(self.overfit_steps // 2, swapped=True) < 0.0
+
+
+def chelsea_pair():
+    """(blurred, sharp), uint8 [64, 64, 3]: a crop of a real photograph under a straight shake of 7 pixels."""
+    sharp = photographs.photograph("chelsea.png")[100:164, 150:214]
+    straight = shake.kernel_from_trajectory(np.linspace(-3.5, 3.5, 256).astype(complex))
+    return shake.blur(sharp, straight), sharp
+
+
+def random_images(count, height, width, seed=0):
+    """float32 [count, height, width, 3] in [0, 1]."""
+    return np.random.default_rng(seed).uniform(size=(count, height, width, 3)).astype(np.float32)
+
+
+class NoisePairs:
+    """Source and store at once: one pair of noise and its horizontal mean."""
+
+    def __init__(self, side, seed=0):
+        sharp = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+        blurred = np.mean([np.roll(sharp, shift, axis=1) for shift in range(-2, 3)], axis=0).astype(np.uint8)
+        self._pair = blurred, sharp
+
+    def __len__(self):
+        return 1
+
+    def size(self, index):
+        return self._pair[index].shape[:2]
+
+    def images(self, index):
+        del index
+        return self._pair
+
+    def crop(self, stored, top, left, size, rng):
+        return tuple(image[top : top + size, left : left + size] for image in stored)
+
+
+def checkpoints_of(trainer, config, workdir):
+    """Checkpoints with the metadata that the runner writes."""
+    metadata = {
+        "config": json.loads(config.to_json()),
+        "data": {"source": "noise", "blur_kind": "blur"},
+        "precision": "float32",
+        "version": tfdeblur.__version__,
+    }
+    return Checkpoints(str(workdir), trainer, metadata)
+
+
+def optimizers(trainer):
+    """The optimisers that a trainer holds as attributes."""
+    kinds = (tf.keras.optimizers.Optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    return [value for value in vars(trainer).values() if isinstance(value, kinds)]
