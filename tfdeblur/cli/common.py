@@ -67,8 +67,11 @@ def _print_error(message):
 
 
 def _one_line(error):
-    # config_flags shows an unknown setting as the repr of its message, quotes and escapes included
-    text = str(error).replace("\\n", " ").replace("\\'", "").replace("\n", " ").strip("'")
+    text = str(error)
+    if "Traceback" in text:  # config_flags hands on the whole traceback of a configuration that raises
+        text = text.split("Error whilst")[0] + text.strip().splitlines()[-1]
+    # and shows an unknown setting as the repr of its message, quotes and escapes included
+    text = text.replace("\\n", " ").replace("\\'", "").strip("'")
     return " ".join(text.split())
 
 

@@ -22,6 +22,9 @@ def _define(values, argv):
     )
     flags.DEFINE_string("out", None, "results.json to write.", flag_values=values)
     flags.DEFINE_string("csv", None, "Per-image CSV to write.", flag_values=values)
+    flags.DEFINE_string(
+        "bars", None, "Picture (.png) to write: per-image bars, blurred and restored.", flag_values=values
+    )
     flags.DEFINE_enum(
         "split", "test", ["train", "test"], "Of a GOPRO tree or the embedded photographs.", flag_values=values
     )
@@ -30,7 +33,8 @@ def _define(values, argv):
 
 def _run(values, arguments):
     del arguments
-    from tfdeblur import metrics, runner
+    from tfdeblur import metrics, report, runner
+    from tfdeblur.data.images import write_image
     from tfdeblur.inference import load
 
     protocols = metrics.get_protocols(values.protocol)
@@ -40,7 +44,9 @@ def _run(values, arguments):
     results, rows = runner.evaluate(deblurrer, source, protocols, values.seed)
     runner.write_results(results, rows, values.out, values.csv)
     print(runner.table(results))
-    for path in filter(None, (values.out, values.csv)):
+    if values.bars:
+        write_image(values.bars, report.per_image_bars(rows, list(results["metrics"])))
+    for path in filter(None, (values.out, values.csv, values.bars)):
         print(f"written: {path}")
     return 0
 

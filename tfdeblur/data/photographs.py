@@ -18,7 +18,6 @@ TRAIN = {
     "brick.png": "CC0 (CC0Textures), grey texture",
     "grass.png": "CC0 (linolafett), grey texture",
     "gravel.png": "CC0 (CC0Textures), grey texture",
-    "text.png": "public domain, grey",
 }
 TEST = {
     "chelsea.png": "CC0 (Stefan van der Walt), colour",

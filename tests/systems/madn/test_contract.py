@@ -30,5 +30,6 @@ class TestMadn(SystemContract):
     overfit_steps = 120
 
     @pytest.fixture(scope="class")
-    def small_config(self, tiny_madn):
+    @classmethod
+    def small_config(cls, tiny_madn):
         return tiny_madn()

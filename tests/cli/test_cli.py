@@ -1,0 +1,260 @@
+"""The command line as a user meets it: exit codes, one line on stderr, files where they should be."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tfdeblur.cli.main import COMMANDS, main
+from tfdeblur.data.images import read_image, write_image
+from tfdeblur.data.photographs import photograph
+from tfdeblur.data.shake import blur
+
+TINY = [
+    "--config.steps=2",
+    "--config.crop=32",
+    "--config.batch_size=2",
+    "--config.widths=(4,6,8)",
+    "--config.checkpoint_every=1",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A work directory after two steps on the embedded photographs."""
+    workdir = str(tmp_path_factory.mktemp("trained") / "model")
+    assert main(["train", "--config", "madn/smoke", "--workdir", workdir, *TINY]) == 0
+    return workdir
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Two folders of three pairs, 48x40."""
+    kernel = np.full((1, 9), 1 / 9, np.float32)
+    kernel = np.pad(kernel, ((4, 4), (0, 0)))
+    for n in range(3):
+        sharp = photograph("chelsea.png")[60 + 10 * n : 100 + 10 * n, 100:148]
+        for side, image in (("sharp", sharp), ("blur", blur(sharp, kernel))):
+            (tmp_path / side).mkdir(exist_ok=True)
+            write_image(str(tmp_path / side / f"{n}.png"), image)
+    return tmp_path
+
+
+def fails(capsys, argv, *words, code=1):
+    """`argv` ends with this code and one error line that holds `words`; no traceback."""
+    capsys.readouterr()
+    assert main([str(a) for a in argv]) == code
+    err = capsys.readouterr().err
+    lines = [line for line in err.replace("\r", "\n").splitlines() if line.startswith("tfdeblur: error: ")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_help_lists_every_command_and_is_quick_because_tensorflow_stays_out(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+    code = "import sys; from tfdeblur.cli.main import main; main(['--help']); assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command, capsys):
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"tfdeblur {command}" in out and "--" in out
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["trian"], ["unknown command 'trian'", "train"]),
+        (["train", "--config", "madn/smoke"], ["--workdir must be given"]),
+        (["train", "--config", "madn/nonsense", "--workdir", "x"], ["madn/nonsense", "madn/gopro"]),
+        (["train", "--config", "madn/fig9:nonsense", "--workdir", "x"], ["nonsense", "adversarial"]),
+        (["train", "--config", "madn/smoke", "--workdir", "x", "--config.bach_size=3"], ["bach_size", "batch_size"]),
+        (["train", "--config", "madn/smoke", "--workdir", "x", "--config.batch_size=a"], ["batch_size", "a"]),
+        (["train", "--config", "madn/smoke", "--wrokdir", "x"], ["wrokdir", "workdir"]),
+        (["train", "--config", "madn/smoke", "--workdir", "x", "more"], ["more"]),
+        (["train", "--config", "madn/smoke", "--workdir", "x", "--precision", "half"], ["precision", "half"]),
+    ],
+)
+def test_flags_that_do_not_parse(argv, words, capsys):
+    fails(capsys, argv, *words, code=2)
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("--config.augmentation=mirror", ["augmentation", "mirror", "flips"]),
+        ("--config.grad_clip_mode=x", ["grad_clip_mode", "x", "norm"]),
+        ("--config.crop=80", ["80", "32"]),
+        ("--config.crop=250", ["crop=250", "16"]),
+        ("--config.steps=0", ["steps=0"]),
+        ("--config.seed=-1", ["seed=-1"]),
+        ("--config.system=man", ["man", "madn"]),
+        ("--config.shake_length=(9.0,3.0)", ["shake length"]),
+        ("--config.crop=1024", ["astronaut", "1024"]),
+    ],
+)
+def test_settings_that_cannot_work(override, words, capsys, tmp_path):
+    fails(capsys, ["train", "--config", "madn/smoke", "--workdir", tmp_path / "w", override], *words)
+
+
+def test_train_leaves_checkpoints_pictures_and_events(trained):
+    assert {"checkpoints", "samples", "events", "config.json", "cache"} <= set(os.listdir(trained))
+    with open(os.path.join(trained, "config.json"), encoding="utf-8") as file:
+        metadata = json.load(file)
+    assert metadata["config"]["blur_kind"] == "blur" and metadata["data"]["blur_kind"] == "synthesized"
+    assert os.listdir(os.path.join(trained, "samples")) == ["step_0000002.png"]
+
+
+def test_train_again_says_that_it_is_complete(trained, capsys):
+    assert main(["train", "--config", "madn/smoke", "--workdir", trained, *TINY]) == 0
+    assert "complete" in capsys.readouterr().err
+
+
+def test_train_refuses_another_setting_in_the_same_workdir(trained, capsys):
+    argv = ["train", "--config", "madn/smoke", "--workdir", trained, *TINY, "--config.alpha=0.5"]
+    fails(capsys, argv, "alpha=0.01", "(now 0.5)")
+
+
+def test_train_on_two_folders_and_evaluate_warns_of_the_other_blur_kind(pairs, capsys):
+    data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
+    workdir = str(pairs / "w")
+    argv = ["train", "--config", "madn/smoke", "--workdir", workdir, *data, *TINY, "--blur_kind", "blur_gamma"]
+    assert main(argv) == 0
+    capsys.readouterr()
+    out = str(pairs / "results" / "r.json")
+    assert main(["evaluate", "--model", workdir, *data, "--blur_kind", "blur", "--out", out]) == 0
+    assert "3 dB" in capsys.readouterr().err
+    with open(out, encoding="utf-8") as file:
+        results = json.load(file)
+    assert "blur_gamma" in results["warnings"][0]
+    # without --blur_kind the model's own is taken, and nothing warns
+    assert main(["evaluate", "--model", workdir, *data]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_training_data_that_is_refused(pairs, capsys):
+    train = ["train", "--config", "madn/smoke", *TINY, "--workdir", pairs / "w"]
+    blurred, sharp = pairs / "blur", pairs / "sharp"
+    fails(capsys, [*train, "--blur_dir", sharp, "--sharp_dir", blurred], "swapped")
+    fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", blurred], "same folder")
+    fails(capsys, [*train, "--blur_dir", blurred], "--sharp_dir")
+    fails(capsys, [*train, "--sharp_dir", sharp], "--synthesize")
+    fails(capsys, [*train, "--gopro_dir", pairs, "--blur_dir", blurred], "--gopro_dir stands alone")
+    (sharp / "1.png").unlink()
+    fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", sharp], "no partner", "1")
+    assert not (pairs / "w").exists()
+
+
+def test_evaluate_writes_json_csv_and_bars(trained, tmp_path, capsys):
+    paths = {name: str(tmp_path / f"r.{suffix}") for name, suffix in (("out", "json"), ("csv", "csv"), ("bars", "png"))}
+    argv = ["evaluate", "--model", trained, "--protocol", "psnr_crop256"]
+    assert main(argv + [f"--{name}={path}" for name, path in paths.items()]) == 0
+    out = capsys.readouterr().out
+    with open(paths["out"], encoding="utf-8") as file:
+        results = json.load(file)
+    with open(paths["csv"], encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert results["images"] == len(rows) == 6
+    assert rows[0]["image"] == "chelsea/shake_1"
+    scores = [float(row["psnr_crop256"]) for row in rows]
+    assert results["metrics"]["psnr_crop256"] == pytest.approx(np.mean(scores))
+    assert results["sequences"]["coffee"]["psnr_crop256"] == pytest.approx(np.mean(scores[3:]))
+    assert f"{np.mean(scores):.4f}" in out and "psnr_crop256" in out
+    assert read_image(paths["bars"]).shape[2] == 3
+
+
+def test_evaluate_refuses_an_unknown_protocol(trained, capsys):
+    fails(capsys, ["evaluate", "--model", trained, "--protocol", "pnsr"], "pnsr", "psnr")
+
+
+def test_deblur_keeps_names_and_sizes_and_outlives_bad_files(trained, tmp_path, capsys):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    image = photograph("coffee.png")
+    for name, part in (("one", image[:1, :1]), ("sub/odd", image[:33, :50]), ("wide", image[:1, :90])):
+        write_image(str(folder / f"{name}.png"), part)
+    whole = (folder / "wide.png").read_bytes()
+    (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    out = tmp_path / "out"
+    assert main(["deblur", str(folder), "--out", str(out), "--model", trained]) == 1
+    err = capsys.readouterr().err
+    assert "broken.png" in err and "empty.jpg" in err and "CPU" in err
+    found = {p.relative_to(out).as_posix(): read_image(str(p)).shape[:2] for p in out.rglob("*.png")}
+    assert found == {"one.png": (1, 1), "sub/odd.png": (33, 50), "wide.png": (1, 90)}
+
+
+def test_deblur_refusals(trained, tmp_path, capsys):
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :20])
+    write_image(str(tmp_path / "a.jpg"), photograph("coffee.png")[:20, :20])
+    model = ["--model", trained, "--out", tmp_path / "out"]
+    fails(capsys, ["deblur", *model], "no input")
+    fails(capsys, ["deblur", tmp_path / "none.png", *model], "none.png")
+    fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path], "overwrite")
+    fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "a.jpg", *model], "a.png", "a.jpg")
+    fails(capsys, ["deblur", tmp_path / "a.png", "--model", tmp_path, "--out", tmp_path / "out"], "no checkpoint")
+    assert not (tmp_path / "out").exists()
+
+
+def test_deblur_side_by_side_shows_the_input_first(trained, tmp_path):
+    image = photograph("coffee.png")[:20, :30]
+    write_image(str(tmp_path / "a.png"), image)
+    argv = ["deblur", str(tmp_path / "*.png"), "--out", str(tmp_path / "o"), "--model", trained, "--side_by_side"]
+    assert main(argv) == 0
+    both = read_image(str(tmp_path / "o" / "a.png"))
+    assert both.shape == (20, 60, 3)
+    np.testing.assert_array_equal(both[:, :30], image)
+
+
+def test_deblur_with_an_export_gives_the_same_picture(trained, tmp_path, capsys):
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:45, :61])
+    assert main(["export", "--model", trained, "--out", str(tmp_path / "saved")]) == 0
+    for model, out in ((trained, "by_checkpoint"), (str(tmp_path / "saved"), "by_export")):
+        assert main(["deblur", str(tmp_path / "a.png"), "--out", str(tmp_path / out), "--model", model]) == 0
+    first, second = (read_image(str(tmp_path / out / "a.png")) for out in ("by_checkpoint", "by_export"))
+    np.testing.assert_array_equal(first, second)
+    fails(capsys, ["export", "--model", tmp_path / "saved", "--out", tmp_path / "again"], "export")
+
+
+def test_info_prints_the_papers_figures(capsys):
+    assert main(["info", "--system", "madn", "--size", "256x256", "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["size"] == [256, 256]
+    assert described["parameters"]["generator"] == 29_055_305
+    assert described["macs"] == 375_490_084_864
+    assert described["paper"]["gopro_psnr"] == 30.18
+
+
+def test_info_refuses_nonsense(capsys):
+    fails(capsys, ["info", "--system", "man"], "man", "madn")
+    fails(capsys, ["info", "--size", "256"], "256", "HEIGHTxWIDTH")
+
+
+@pytest.mark.parametrize("what", ["training", "inference"])
+def test_benchmark_prints_a_fraction_of_the_peak(what, capsys):
+    argv = ["benchmark", what, "--config", "madn/smoke", "--rounds", "1", "--size", "32x32", "--json", *TINY]
+    assert main(argv) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert 0 < result["fraction_of_peak"] < 2
+    assert result["gmacs_per_second"] == pytest.approx(result["macs"] / 1e9 / result["seconds"])
+
+
+def test_benchmark_needs_to_know_what(capsys):
+    fails(capsys, ["benchmark"], "training or inference")
+
+
+def test_the_papers_crop_fits_the_embedded_photographs():
+    from tfdeblur.data.shake import Shake
+    from tfdeblur.data.shaken import embedded
+
+    assert all(len(embedded(split, Shake()).check(crop=256)) for split in ("train", "test"))

@@ -1,0 +1,208 @@
+"""The store of decoded images: same bytes, made once, never half."""
+
+import errno
+import io
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from tfdeblur.data import store as store_module
+from tfdeblur.data.store import open_store
+from tfdeblur.errors import DeblurError
+
+SIZES = [(4, 5), (3, 2), (1, 1), (6, 4)]
+
+
+class Source:
+    """Pairs of small random images; counts how often each is decoded."""
+
+    def __init__(self, sizes=SIZES, seed=0, per_index=2, fails_at=None, **description):
+        self.sizes, self.fails_at = sizes, fails_at
+        self.names = tuple(f"image{n}" for n in range(len(sizes)))
+        self.description = {"source": "test", "shake": {"length": (1.0, 2.0)}, **description}
+        rng = np.random.default_rng(seed)
+        self.images = [tuple(rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(per_index)) for size in sizes]
+        self.decoded = []
+
+    def __len__(self):
+        return len(self.names)
+
+    def stored(self, index):
+        if index == self.fails_at:
+            raise RuntimeError("killed in the middle")
+        self.decoded.append(index)
+        return self.images[index]
+
+
+def opened(source, folder, **arguments):
+    return open_store(source, source.sizes, str(folder), **{"log": lambda line: None, **arguments})
+
+
+def assert_holds(store, source):
+    assert len(store) == len(source)
+    for index, images in enumerate(source.images):
+        found = store.images(index)
+        assert len(found) == len(images)
+        for image, wanted in zip(found, images, strict=True):
+            assert image.dtype == np.uint8
+            np.testing.assert_array_equal(image, wanted)
+        assert store.size(index) == wanted.shape[:2]
+
+
+def error_of(function, *arguments, **options):
+    with pytest.raises(DeblurError) as caught:
+        function(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("per_index", [1, 2])
+def test_every_byte_comes_back(tmp_path, per_index):
+    source = Source(per_index=per_index)
+    store = opened(source, tmp_path / "new" / "folder")
+    assert_holds(store, source)
+    assert_holds(store, source)
+    expected = b"".join(image.tobytes() for images in source.images for image in images)
+    assert (tmp_path / "new" / "folder" / "pixels.u8").read_bytes() == expected
+
+
+def test_views_and_numpy_indices(tmp_path):
+    source = Source()
+    source.images[0] = tuple(np.asfortranarray(image)[:, ::-1] for image in source.images[0])
+    store = opened(source, tmp_path)
+    assert_holds(store, source)
+    np.testing.assert_array_equal(store.images(np.int64(3))[1], source.images[3][1])
+
+
+def test_stored_images_cannot_be_written(tmp_path):
+    (image, _) = opened(Source(), tmp_path).images(0)
+    with pytest.raises(ValueError):
+        image[0, 0, 0] = 1
+
+
+def test_the_second_time_nothing_is_decoded(tmp_path):
+    first = Source()
+    opened(first, tmp_path)
+    assert set(first.decoded) == {0, 1, 2, 3} and first.decoded.count(3) == 1
+    lines, second = [], Source()
+    store = opened(second, tmp_path, log=lines.append)
+    assert second.decoded == [] and lines == []
+    assert_holds(store, first)
+
+
+def other_names():
+    source = Source()
+    source.names = ("other", *source.names[1:])
+    return source
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Source(blur_kind="blur_gamma", seed=1),
+        lambda: Source(shake={"length": (1.0, 3.0)}, seed=1),
+        lambda: Source(sizes=[(4, 5), (3, 2), (1, 1), (4, 6)], seed=1),
+        lambda: Source(sizes=SIZES[:3], seed=1),
+        other_names,
+    ],
+    ids=["blur_kind", "shake", "sizes", "fewer", "names"],
+)
+def test_another_source_is_decoded_again(tmp_path, make):
+    opened(Source(), tmp_path)
+    source = make()
+    assert_holds(opened(source, tmp_path), source)
+    assert set(source.decoded) == set(range(len(source)))
+    again = make()
+    assert_holds(opened(again, tmp_path), source)
+    assert again.decoded == []
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_an_interrupted_store_is_made_again(tmp_path, before):
+    if before:
+        opened(Source(seed=9, blur_kind="blur_gamma"), tmp_path)
+    with pytest.raises(RuntimeError, match="killed"):
+        opened(Source(fails_at=2), tmp_path)
+    assert not (tmp_path / "index.json").exists(), "half a store looks like a whole one"
+    source = Source()
+    assert_holds(opened(source, tmp_path), source)
+    assert set(source.decoded) == {0, 1, 2, 3}
+
+
+def test_a_store_that_is_being_replaced_is_not_valid_meanwhile(tmp_path):
+    opened(Source(), tmp_path)
+    with pytest.raises(RuntimeError, match="killed"):
+        opened(Source(seed=1, blur_kind="blur_gamma", fails_at=3), tmp_path)
+    source = Source()  # the first one again: its index must not be there, for the pixels are the other's
+    assert_holds(opened(source, tmp_path), source)
+
+
+def test_errors_of_the_source_come_through(tmp_path):
+    class Unreadable(Source):
+        def stored(self, index):
+            if index == 1:
+                raise DeblurError("image1.png: the file is cut off")
+            return super().stored(index)
+
+    assert error_of(opened, Unreadable(), tmp_path) == "image1.png: the file is cut off"
+    assert not (tmp_path / "index.json").exists()
+
+
+@pytest.mark.parametrize("spare, fits", [(-1, False), (1, True)])
+def test_a_disk_that_is_too_small_is_one_line_before_anything_is_decoded(tmp_path, monkeypatch, spare, fits):
+    source = Source()
+    needed = 2 * sum(h * w * 3 for h, w in SIZES)
+    usage = shutil.disk_usage(tmp_path)
+    free = int(needed / 0.98) + 1 + spare
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free))
+    if fits:
+        assert_holds(opened(source, tmp_path), source)
+        return
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=needed // 2))
+    message = error_of(opened, source, tmp_path)
+    assert str(tmp_path) in message and "--cache_dir" in message
+    assert len(source.decoded) <= 1 and not (tmp_path / "index.json").exists()
+
+
+def test_the_room_of_a_store_that_is_replaced_counts_as_free(tmp_path, monkeypatch):
+    opened(Source(), tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+
+    def disk_usage(folder):
+        taken = os.path.getsize(tmp_path / "pixels.u8") if (tmp_path / "pixels.u8").exists() else 0
+        return usage._replace(free=300 - taken)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    source = Source(seed=1, blur_kind="blur_gamma")  # 306 bytes
+    assert "GB" in error_of(opened, source, tmp_path)
+    source = Source(sizes=SIZES[:2], seed=1)  # 156 bytes
+    assert_holds(opened(source, tmp_path), source)
+
+
+def test_a_disk_that_fills_up_meanwhile_is_one_line(tmp_path, monkeypatch):
+    class FullDisk(io.BytesIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fake_open(path, mode="r", **arguments):
+        return FullDisk() if "w" in mode else open(path, mode, **arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "open", fake_open, raising=False)
+        message = error_of(opened, Source(), tmp_path)
+    assert str(tmp_path) in message and "No space left" in message
+    assert_holds(opened(Source(), tmp_path), Source())
+
+
+def test_progress_and_log_are_called(tmp_path):
+    seen, lines = [], []
+
+    def progress(iterable):
+        for item in iterable:
+            seen.append(item)
+            yield item
+
+    opened(Source(), tmp_path, progress=progress, log=lines.append)
+    assert seen == [0, 1, 2, 3] and len(lines) == 1 and str(tmp_path) in lines[0] and "GB" in lines[0]
