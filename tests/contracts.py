@@ -240,9 +240,9 @@ class SystemContract:
         config.update(crop=64, batch_size=1, steps=cls.overfit_steps, **cls.overfit)
         tf.keras.utils.set_random_seed(0)
         trainer = systems.system(cls.system).make_trainer(config)
+        trainer.compile()
         start = tf.train.Checkpoint(trainer=trainer)
         start.write(str(folder / "start"))
-        trainer.compile()
         deblurrer = Deblurrer.of_network(trainer.generator)
 
         def gain(steps, swapped=False):

@@ -67,10 +67,10 @@ def open_store(source, sizes, folder, progress=iter, log=print):
     if os.path.exists(pixels_path):
         os.remove(pixels_path)
     free = shutil.disk_usage(folder).free
-    log(f"decoding {len(source)} x {per_index} images into {folder}: {needed / 1e9:.2f} of {free / 1e9:.1f} GB free")
+    log(f"decoding {len(source)} x {per_index} images into {folder}: {needed / 1e6:,.0f} MB of {free / 1e6:,.0f} MB free")
     if needed > 0.98 * free:
         raise DeblurError(
-            f"{folder}: the decoded images need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
+            f"{folder}: the decoded images need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; "
             "free some space or name another folder with --cache_dir"
         )
     entries, offset = [], 0

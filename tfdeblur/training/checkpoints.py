@@ -74,9 +74,10 @@ class Checkpoints:
         try:
             return self._manager.save(checkpoint_number=step)
         except (tf.errors.OpError, OSError) as error:
-            reason = getattr(error, "message", None) or str(error)
+            # TensorFlow puts device and temporary names before the reason
+            reason = (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
             raise DeblurError(
-                f"step {step}: cannot write a checkpoint ({reason.splitlines()[0]}); "
+                f"step {step}: cannot write a checkpoint ({reason}); "
                 f"the last good one is {self.latest or 'none'}; free some space and start again to resume there"
             ) from error
 

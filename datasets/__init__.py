@@ -1,0 +1,1 @@
+"""TensorFlow Datasets builders; installed as tfdeblur.datasets."""
