@@ -67,7 +67,7 @@ def open_store(source, sizes, folder, progress=iter, log=print):
     if os.path.exists(pixels_path):
         os.remove(pixels_path)
     free = shutil.disk_usage(folder).free
-    log(f"decoding {len(source)} x {per_index} images into {folder}: {needed / 1e6:,.0f} MB of {free / 1e6:,.0f} MB free")
+    log(f"decoding {len(source)} x {per_index} images into {folder}: {needed / 1e6:,.0f} of {free / 1e6:,.0f} MB free")
     if needed > 0.98 * free:
         raise DeblurError(
             f"{folder}: the decoded images need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; "

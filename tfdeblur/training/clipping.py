@@ -33,9 +33,11 @@ def clip_gradients(gradients, mode, low=1e-5, high=2.0):
       low, high: the paper's 1e-5 and 2.
 
     Returns:
-      A list like `gradients`. Non-finite gradients stay non-finite: the loop has to see them.
+      A list like `gradients`. What is not finite stays so: clipped to `high`, an overflow in float16 would be taken
+      for a gradient instead of lowering the loss scale.
     """
-    return _MODES[mode](gradients, low, high)
+    clipped = _MODES[mode](gradients, low, high)
+    return [tf.where(tf.math.is_finite(g), c, g) for g, c in zip(gradients, clipped, strict=True)]
 
 
 CLIP_MODES = tuple(_MODES)
