@@ -34,6 +34,7 @@ def same_process_state():
 
 @pytest.fixture(autouse=True)
 def isolated():
+    tf.keras.utils.set_random_seed(0)  # weights do not depend on which tests ran before
     with same_process_state():
         yield
 
@@ -97,3 +98,24 @@ def pair_folders(tmp_path):
     """(blur folder, sharp folder) with three pairs of 48x40 noise and its horizontal mean."""
     make_pairs(tmp_path, ["a", "b", "c"])
     return tmp_path / "blur", tmp_path / "sharp"
+
+
+@pytest.fixture(scope="session")
+def deterministic_madn(tiny_madn):
+    """The configuration of `trained_run`: without residual blocks, which take most of the time to trace."""
+    return tiny_madn(deterministic=True, num_res_blocks=0)
+
+
+@pytest.fixture(scope="session")
+def trained_run(deterministic_madn, tmp_path_factory):
+    """A work directory of 6 uninterrupted steps of `deterministic_madn` on the embedded photographs, in float32.
+
+    The decoded photographs lie in `../cache`. Not to be written to: copy what is to be damaged.
+    """
+    from tfdeblur import runner
+
+    folder = tmp_path_factory.mktemp("trained")
+    with same_process_state():
+        source = runner.make_source(deterministic_madn, "train")
+        runner.train(deterministic_madn, str(folder / "run"), source, "float32", cache_dir=str(folder / "cache"))
+    return folder / "run"

@@ -71,11 +71,16 @@ def test_every_epoch_is_a_permutation(count, batch_size):
         assert sorted(index[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
-def test_epochs_and_seeds_are_shuffled_differently():
-    orders = [np.asarray(plan(step, 50, 50, seed)[0]) for seed in (0, 1) for step in (0, 1)]
-    assert len({order.tobytes() for order in orders}) == 4
-    for order in orders:
-        assert abs(np.corrcoef(order, np.arange(50))[0, 1]) < 0.6, "not in the order of the files"
+@pytest.mark.parametrize("count", [8, 50, 513])
+def test_every_epoch_is_well_shuffled(count):
+    orders = [np.asarray(plan(epoch, count, count, seed)[0]) for seed in (0, 1) for epoch in range(20)]
+    if count > 8:
+        assert len({order.tobytes() for order in orders}) == 40
+    # A good permutation puts i + 1 behind i once in an epoch on average, and does not follow the files' order.
+    followers = np.mean([np.mean(np.diff(order) == 1) * count for order in orders])
+    assert followers < 2, f"{followers:.1f} of {count} indices are followed by the next one"
+    correlations = [np.corrcoef(order, np.arange(count))[0, 1] for order in orders]
+    assert abs(np.mean(correlations)) < 4 / np.sqrt(40 * (count - 1))
 
 
 def test_uniform_numbers_are_uniform_and_a_function_of_seed_and_step():

@@ -176,7 +176,7 @@ def test_the_room_of_a_store_that_is_replaced_counts_as_free(tmp_path, monkeypat
 
     monkeypatch.setattr(shutil, "disk_usage", disk_usage)
     source = Source(seed=1, blur_kind="blur_gamma")  # 306 bytes
-    assert "GB" in error_of(opened, source, tmp_path)
+    assert "free" in error_of(opened, source, tmp_path)
     source = Source(sizes=SIZES[:2], seed=1)  # 156 bytes
     assert_holds(opened(source, tmp_path), source)
 
@@ -205,4 +205,4 @@ def test_progress_and_log_are_called(tmp_path):
             yield item
 
     opened(Source(), tmp_path, progress=progress, log=lines.append)
-    assert seen == [0, 1, 2, 3] and len(lines) == 1 and str(tmp_path) in lines[0] and "GB" in lines[0]
+    assert seen == [0, 1, 2, 3] and len(lines) == 1 and str(tmp_path) in lines[0] and "free" in lines[0]

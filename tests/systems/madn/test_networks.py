@@ -292,6 +292,13 @@ def test_graph_with_unknown_sizes_gives_the_same():
         np.testing.assert_allclose(outputs[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("height, width", [(24, 32), (32, 17), (8, 8)])
+def test_sizes_that_cannot_be_halved_four_times_are_refused(height, width):
+    net = build("madn", **SMALL)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        net(tf.zeros([1, height, width, 3]))
+
+
 # -------------------------------------------------------------------------------------------------- options
 
 

@@ -1,0 +1,330 @@
+"""Stop, start again, and get to the bit what an uninterrupted run gets; and checkpoints that explain themselves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tfdeblur import runner
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.training import checkpoints as checkpoints_module
+from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.loop import Interrupted
+
+# ----------------------------------------------------------------------------------------- resuming
+
+
+def train(config, workdir, policy, cache):
+    return runner.train(config, str(workdir), runner.make_source(config, "train"), policy, cache_dir=str(cache))
+
+
+def checkpoint_values(path):
+    """name -> bytes of every variable; what only counts savings and describes the Python objects is left out."""
+    reader = tf.train.load_checkpoint(str(path))
+    left_out = ("save_counter", "_CHECKPOINTABLE_OBJECT_GRAPH", "metadata")
+    names = [name for name in reader.get_variable_to_shape_map() if not name.startswith(left_out)]
+    return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+
+
+def count(values, part):
+    return sum(part in name for name in values)
+
+
+class Disturbance:
+    """Stands in for `runner.batches`: the real batches, and `event()` when the batch of step `at` is asked for."""
+
+    def __init__(self, monkeypatch):
+        self.at, self.event, self.starts = None, None, []
+        real = runner.batches
+
+        def disturbed(*arguments, start_step, **options):
+            self.starts.append(start_step)
+            for step, batch in enumerate(real(*arguments, start_step=start_step, **options), start_step + 1):
+                if step == self.at:
+                    self.event()
+                yield batch
+
+        monkeypatch.setattr(runner, "batches", disturbed)
+
+    def before_step(self, at, event):
+        self.at, self.event = at, event
+
+
+class PowerCut(Exception):
+    pass
+
+
+def power_cut():
+    raise PowerCut
+
+
+@pytest.fixture
+def disturbance(monkeypatch):
+    return Disturbance(monkeypatch)
+
+
+def stop_in_step_2(disturbance, config, run, policy, cache):
+    disturbance.before_step(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match=r"stopped at step 2 of 6: .*ckpt-2; start again to resume"):
+        train(config, run, policy, cache)
+    assert [path.name for path in (run / "checkpoints").glob("*.index")] == ["ckpt-2.index"]
+    disturbance.before_step(None, None)
+
+
+def test_stopped_and_broken_runs_end_with_the_uninterrupted_runs_bits(
+    deterministic_madn, trained_run, tmp_path, disturbance, capfd
+):
+    run, cache = tmp_path / "run", trained_run.parent / "cache"
+    stop_in_step_2(disturbance, deterministic_madn, run, "float32", cache)
+
+    disturbance.before_step(5, power_cut)
+    with pytest.raises(PowerCut):
+        train(deterministic_madn, run, "float32", cache)
+    assert not (run / "checkpoints" / "ckpt-4.index").exists()  # so step 4 is to be done again
+    disturbance.before_step(None, None)
+
+    train(deterministic_madn, run, "float32", cache)
+    assert disturbance.starts == [0, 2, 3]
+    said = capfd.readouterr().err
+    assert f"resuming from {run}/checkpoints/ckpt-2\n" in said
+    assert f"resuming from {run}/checkpoints/ckpt-3\n" in said
+    expected = checkpoint_values(trained_run / "checkpoints" / "ckpt-6")
+    assert_same_training(expected, checkpoint_values(run / "checkpoints" / "ckpt-6"))
+    assert expected != checkpoint_values(run / "checkpoints" / "ckpt-3")
+
+
+def test_float16_resumes_to_the_bit_with_its_loss_scale(deterministic_madn, trained_run, tmp_path, disturbance):
+    cache = trained_run.parent / "cache"
+    train(deterministic_madn, tmp_path / "uninterrupted", "mixed_float16", cache)
+    stop_in_step_2(disturbance, deterministic_madn, tmp_path / "run", "mixed_float16", cache)
+    train(deterministic_madn, tmp_path / "run", "mixed_float16", cache)
+    assert disturbance.starts == [0, 0, 2]
+    expected = checkpoint_values(tmp_path / "uninterrupted" / "checkpoints" / "ckpt-6")
+    for player in ("generator", "discriminator"):
+        state = {name: value for name, value in expected.items() if f"{player}_optimizer/loss_scale" in name}
+        (scale,) = (np.frombuffer(value, np.float32) for name, value in state.items() if "current" in name)
+        (good,) = (np.frombuffer(value, np.int64) for name, value in state.items() if "good_steps" in name)
+        # 6 steps without overflow at Keras' first scale: a resumed run that had forgotten would say 4.
+        assert scale == [2.0**15] and good == [6]
+    assert_same_training(expected, checkpoint_values(tmp_path / "run" / "checkpoints" / "ckpt-6"))
+
+
+def assert_same_training(expected, actual):
+    """Both are what `checkpoint_values` gives, and hold all that a training is made of."""
+    for player in ("generator", "discriminator"):
+        weights = count(expected, f"trainer/{player}/")
+        assert weights and count(expected, f"trainer/{player}_optimizer/_variables/") == 2 * weights
+        assert count(expected, f"trainer/{player}_optimizer/_iterations/") == 1
+    assert count(expected, "trainer/step/") == 1
+    assert actual.keys() == expected.keys()
+    assert [name for name in expected if actual[name] != expected[name]] == []
+
+
+@pytest.mark.slow
+def test_a_process_that_is_told_to_stop_leaves_a_checkpoint_to_resume_from(tiny_madn, trained_run, tmp_path):
+    config = tiny_madn(num_res_blocks=0, steps=100_000)
+    program = (
+        "import sys, json, ml_collections\n"
+        "from tfdeblur import runner\n"
+        "config = ml_collections.ConfigDict(json.loads(sys.argv[1]))\n"
+        "runner.train(config, sys.argv[2], runner.make_source(config, 'train'), 'float32', cache_dir=sys.argv[3])\n"
+    )
+    arguments = [config.to_json(), str(tmp_path / "run"), str(trained_run.parent / "cache")]
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    try:
+        index = tmp_path / "run" / "checkpoints" / "ckpt-3.index"
+        for _ in range(1200):
+            if index.exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "Interrupted: stopped at step" in said
+    metadata, path = checkpoints_module.read(str(tmp_path / "run"))
+    step = int(path.rsplit("-", 1)[1])
+    assert f"stopped at step {step} of 100000: {path}" in said
+    assert int(tf.train.load_checkpoint(path).get_tensor("trainer/step/.ATTRIBUTES/VARIABLE_VALUE")) == step
+    assert metadata["config"]["steps"] == 100_000
+
+
+# ----------------------------------------------------------------------------------------- metadata
+
+
+class Counter(tf.Module):
+    """The least that Checkpoints needs of a trainer."""
+
+    def __init__(self, step=0):
+        super().__init__()
+        self.step = tf.Variable(step, dtype=tf.int64)
+        self.weight = tf.Variable([1.0, 2.0])
+
+
+def metadata_of(**config):
+    return {
+        "config": {"learning_rate": 0.1, "widths": (4, 6), "log_every": 5, **config},
+        "precision": "float32",
+        "data": {"blur_kind": "blur", "pairs": 3},
+        "version": "0.1.0",
+    }
+
+
+def test_checkpoint_explains_itself(tmp_path):
+    saved = Checkpoints(str(tmp_path), Counter(7), metadata_of()).save()
+    assert saved == str(tmp_path / "checkpoints" / "ckpt-7")
+    metadata, path = checkpoints_module.read(str(tmp_path))
+    assert path == saved
+    assert metadata == json.loads(json.dumps(metadata_of()))
+    assert checkpoints_module.read(saved) == (metadata, saved)
+
+
+def test_restores_the_latest_and_keeps_three(tmp_path):
+    trainer = Counter()
+    checkpoints = Checkpoints(str(tmp_path), trainer, metadata_of())
+    checkpoints.restore()  # nothing there: nothing happens
+    for step in range(1, 6):
+        trainer.step.assign(step)
+        trainer.weight.assign([step, -step])
+        checkpoints.save()
+    indices = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
+    assert indices == ["ckpt-3.index", "ckpt-4.index", "ckpt-5.index"]
+
+    fresh = Counter()
+    resumed = Checkpoints(str(tmp_path), fresh, metadata_of())
+    assert resumed.latest == str(tmp_path / "checkpoints" / "ckpt-5")
+    resumed.restore()
+    assert int(fresh.step) == 5
+    np.testing.assert_array_equal(fresh.weight, [5, -5])
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"config": {"learning_rate": 0.2}}, ["learning_rate=0.1 (now 0.2)"]),
+        ({"config": {"widths": (4, 8)}}, ["widths=[4, 6] (now [4, 8])"]),
+        (
+            {"config": {"learning_rate": 0.2, "widths": (4, 8)}},
+            ["learning_rate=0.1 (now 0.2), widths=[4, 6] (now [4, 8])"],
+        ),
+        ({"config": {"new": 1}}, ["new=None (now 1)"]),
+        ({"precision": "mixed_bfloat16"}, ["precision=float32 (now mixed_bfloat16)"]),
+        ({"data": {"blur_kind": "blur_gamma", "pairs": 3}}, ["data=", "'blur_kind': 'blur'", "'blur_gamma'"]),
+    ],
+)
+def test_other_settings_are_refused_with_the_keys_named(tmp_path, change, words):
+    Checkpoints(str(tmp_path), Counter(2), metadata_of()).save()
+    wanted = {**metadata_of(), **change, "config": metadata_of(**change.get("config", {}))["config"]}
+    other = Checkpoints(str(tmp_path), Counter(), wanted)
+    for attempt in (other.refuse_other_training, other.restore):
+        with pytest.raises(DeblurError) as caught:
+            attempt()
+        message = str(caught.value)
+        assert "\n" not in message and str(tmp_path / "checkpoints" / "ckpt-2") in message
+        assert [word for word in words if word not in message] == []
+        assert "log_every" not in message
+
+
+def test_how_often_to_log_and_save_and_the_version_may_differ(tmp_path):
+    Checkpoints(str(tmp_path), Counter(2), metadata_of(checkpoint_every=3, image_every=4)).save()
+    wanted = {**metadata_of(checkpoint_every=30, image_every=40, log_every=50), "version": "0.2.0"}
+    trainer = Counter()
+    Checkpoints(str(tmp_path), trainer, wanted).restore()
+    assert int(trainer.step) == 2
+
+
+def test_a_trainer_with_more_than_the_checkpoint_holds_is_refused(tmp_path):
+    Checkpoints(str(tmp_path), Counter(2), metadata_of()).save()
+    trainer = Counter()
+    trainer.forgotten = tf.Variable(0.0)
+    with pytest.raises(DeblurError, match="ckpt-2: the checkpoint is damaged or of another version"):
+        Checkpoints(str(tmp_path), trainer, metadata_of()).restore()
+
+
+def test_a_full_disk_is_one_line_that_names_the_last_good_checkpoint(tmp_path, monkeypatch):
+    trainer = Counter(1)
+    checkpoints = Checkpoints(str(tmp_path), trainer, metadata_of())
+    good = checkpoints.save()
+
+    def no_space(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore words")
+
+    monkeypatch.setattr(checkpoints._manager, "save", no_space)
+    trainer.step.assign(2)
+    with pytest.raises(DeblurError) as caught:
+        checkpoints.save()
+    message = str(caught.value)
+    assert message.startswith("step 2: cannot write a checkpoint (No space left on device)")
+    assert good in message and "\n" not in message
+    assert checkpoints.latest == good
+
+
+# ----------------------------------------------------------------------------------------- damage
+
+
+def two_checkpoints(folder):
+    """ckpt-2 and ckpt-4 of a Counter; returns the prefix of the later one."""
+    trainer = Counter()
+    checkpoints = Checkpoints(str(folder), trainer, metadata_of())
+    for step in (2, 4):
+        trainer.step.assign(step)
+        trainer.weight.assign([step, step])
+        checkpoints.save()
+    return checkpoints.latest
+
+
+def truncate(path, share):
+    os.truncate(path, int(os.path.getsize(path) * share))
+
+
+DAMAGES = {
+    "no data": lambda prefix: os.remove(f"{prefix}.data-00000-of-00001"),
+    "empty data": lambda prefix: truncate(f"{prefix}.data-00000-of-00001", 0),
+    "half of the data": lambda prefix: truncate(f"{prefix}.data-00000-of-00001", 0.5),
+    "most of the data": lambda prefix: truncate(f"{prefix}.data-00000-of-00001", 0.99),
+    "no index": lambda prefix: os.remove(f"{prefix}.index"),
+    "empty index": lambda prefix: truncate(f"{prefix}.index", 0),
+    "half of the index": lambda prefix: truncate(f"{prefix}.index", 0.5),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_latest_checkpoint_is_one_line_whose_remedy_works(tmp_path, damage):
+    prefix = two_checkpoints(tmp_path)
+    DAMAGES[damage](prefix)
+    list_file = tmp_path / "checkpoints" / "checkpoint"
+    with pytest.raises(DeblurError) as caught:
+        Checkpoints(str(tmp_path), Counter(), metadata_of()).restore()
+    message = str(caught.value)
+    assert message.startswith(f"{prefix}: the checkpoint is damaged") and "\n" not in message
+    assert "delete its files (ckpt-4.*)" in message and f"name that one in {list_file}" in message
+
+    # What the message says.
+    for file in (tmp_path / "checkpoints").glob("ckpt-4.*"):
+        file.unlink()
+    text = list_file.read_text()
+    assert text.startswith('model_checkpoint_path: "ckpt-4"')
+    list_file.write_text(text.replace('model_checkpoint_path: "ckpt-4"', 'model_checkpoint_path: "ckpt-2"', 1))
+
+    trainer = Counter()
+    checkpoints = Checkpoints(str(tmp_path), trainer, metadata_of())
+    checkpoints.restore()
+    assert int(trainer.step) == 2
+    np.testing.assert_array_equal(trainer.weight, [2, 2])
+    trainer.step.assign(4)
+    checkpoints.save()
+    again = Counter()
+    Checkpoints(str(tmp_path), again, metadata_of()).restore()
+    assert int(again.step) == 4
+
+
+def test_nothing_to_read_is_one_line(tmp_path):
+    with pytest.raises(DeblurError, match="no checkpoint and no export there") as caught:
+        checkpoints_module.read(str(tmp_path))
+    assert str(tmp_path) in str(caught.value)
