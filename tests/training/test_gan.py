@@ -1,5 +1,7 @@
 """One turn of the two players against a version written out by hand; replicas; players that are switched off."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from tfdeblur import systems
 from tfdeblur.compat import precision, tf
 from tfdeblur.ops.geometry import pyramid
 from tfdeblur.ops.gradients import sobel_magnitude
+from tfdeblur.training import loop
+from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.gan import GanTrainer
 
 
@@ -74,17 +78,18 @@ def madn_losses_by_hand(generator, discriminator, batch):
 
 def test_two_steps_of_madn_are_those_written_out_by_hand(tiny_config):
     tiny_config.update(steps=3, generator_learning_rate=2e-3, discriminator_learning_rate=5e-3)
+    tf.keras.utils.set_random_seed(2)  # weights with a large gradient
     trainer = systems.system("madn").make_trainer(tiny_config)
     by_hand = systems.system("madn").make_trainer(tiny_config)  # only its two networks are used
     by_hand.set_weights(trainer.get_weights())
     players = {"generator": by_hand.generator, "discriminator": by_hand.discriminator}
     first_rate = {"generator": 2e-3, "discriminator": 5e-3}
     adam = {name: AdamByHand(player.trainable_variables) for name, player in players.items()}
-    clipped = []
+    norms = {"generator": [], "discriminator": []}
 
     for step in range(2):
         batch = batch_of(2, seed=step)
-        if step:  # darker, for another norm
+        if step:  # darker, for a small gradient
             batch = {**batch, "blurred": 0.3 * batch["blurred"]}
         with tf.GradientTape(persistent=True) as tape:
             losses = dict(zip(players, madn_losses_by_hand(*players.values(), batch), strict=True))
@@ -96,7 +101,7 @@ def test_two_steps_of_madn_are_those_written_out_by_hand(tiny_config):
         logs = trainer.train_step(batch)
         for name, player in players.items():
             norm = np.sqrt(sum(np.sum(g * g) for g in gradients[name]))
-            clipped.append(norm > 2.0)
+            norms[name].append(norm)
             scaled = [g * min(1.0, 2.0 / norm) for g in gradients[name]]
             rate = first_rate[name] * (1 - step / 3) ** 0.3
             weights = [w.numpy().astype(np.float64) for w in player.trainable_variables]
@@ -117,7 +122,8 @@ def test_two_steps_of_madn_are_those_written_out_by_hand(tiny_config):
             # rate's hundredth is what rounding does where a gradient is nearly zero.
             for a, e in zip(actual, player.trainable_variables, strict=True):
                 np.testing.assert_allclose(a, e, rtol=0, atol=0.01 * first_rate[name])
-    assert any(clipped) and not all(clipped), "one of the gradients is to be clipped, one not"
+    # So that clipping shows in Adam's moments, one of the steps has to need it and one not.
+    assert norms["generator"][0] > 2.0 > norms["generator"][1]
 
 
 def assert_all_close(actual, expected, tolerance, what):
@@ -205,7 +211,7 @@ def pairs_of(count, side=8, seed=0):
 # ----------------------------------------------------------------------------------------- replicas
 
 
-@pytest.mark.parametrize("weight", [1.0, 100.0], ids=["as it is", "clipped"])
+@pytest.mark.parametrize("weight", [0.1, 100.0], ids=["not clipped", "clipped"])
 def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight):
     steps = [pairs_of(4, seed=seed) for seed in range(3)]
     alone = toy_trainer(4, objective=ToyObjective(weight))
@@ -241,6 +247,34 @@ def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight):
     for variable in together.trainable_variables:
         first, second = strategy.experimental_local_results(variable)
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_loop_runs_two_replicas_as_one(tmp_path):
+    whole = [pairs_of(4, seed=seed) for seed in range(3)]
+    dataset = tf.data.Dataset.from_tensor_slices(tf.nest.map_structure(lambda *x: tf.stack(x), *whole))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    dataset = dataset.with_options(options)
+
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    runs = {}
+    for name, scope, distribute in (
+        ("alone", contextlib.nullcontext(), lambda data: data),
+        ("together", strategy.scope(), strategy.experimental_distribute_dataset),
+    ):
+        with scope:
+            trainer = toy_trainer(4)
+        checkpoints = Checkpoints(str(tmp_path / name), trainer, {"config": {}, "precision": "", "data": {}})
+        settings = {"steps": 3, "checkpoint_every": 2, "log_every": 1}
+        logs = loop.run(trainer, lambda start, of=distribute: of(dataset.skip(start)), checkpoints, **settings)
+        reader = tf.train.load_checkpoint(checkpoints.latest)
+        numbers = [key for key in reader.get_variable_to_shape_map() if "VARIABLE_VALUE" in key]
+        runs[name] = logs, {key: reader.get_tensor(key) for key in numbers}
+    (alone_logs, alone), (together_logs, together) = runs.values()
+    assert together_logs == pytest.approx(alone_logs, rel=1e-5)
+    assert together.keys() == alone.keys() and len(alone) > 20
+    for key, value in alone.items():
+        np.testing.assert_allclose(together[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
 
 
 @pytest.mark.slow
@@ -306,7 +340,9 @@ def test_the_switches_of_figure_9(tiny_config, switches, generator_terms, discri
             assert logs[f"{player}/loss"] == pytest.approx(total, rel=1e-5)
     pairs = zip(before, trainer.trainable_variables, strict=True)
     still = [w.name for value, w in pairs if np.array_equal(value, w)]
-    print(still)
+    # Without its own losses GN still serves the fused image, but for its head, which makes only its own map.
+    head = ["madn/gradient_network/head/kernel:0", "madn/gradient_network/head/bias:0"]
+    assert still == ([] if switches[1] else head)
 
 
 def test_trains_without_a_critic():
@@ -358,9 +394,9 @@ def test_an_overflow_in_float16_skips_the_step_and_halves_the_scale():
 
 
 def test_float16_gradients_are_unscaled_before_they_are_clipped():
-    exact = toy_trainer()
+    exact = toy_trainer(objective=ToyObjective(0.1))
     with precision("mixed_float16"):
-        half = toy_trainer()
+        half = toy_trainer(objective=ToyObjective(0.1))
     half.set_weights(exact.get_weights())
     batch = pairs_of(2)
     expected, actual = exact.train_step(batch), half.train_step(batch)
