@@ -79,7 +79,7 @@ def tiny_config(tiny_madn):
     return tiny_madn()
 
 
-def make_pairs(folder, names, size=(40, 48)):
+def write_pairs(folder, names, size=(40, 48)):
     """Writes <folder>/blur/<name>.png and <folder>/sharp/<name>.png; returns {name: (blurred, sharp)}."""
     pairs = {}
     for seed, name in enumerate(names):
@@ -93,10 +93,16 @@ def make_pairs(folder, names, size=(40, 48)):
     return pairs
 
 
+@pytest.fixture(scope="session")
+def make_pairs():
+    """The function `write_pairs`."""
+    return write_pairs
+
+
 @pytest.fixture
 def pair_folders(tmp_path):
     """(blur folder, sharp folder) with three pairs of 48x40 noise and its horizontal mean."""
-    make_pairs(tmp_path, ["a", "b", "c"])
+    write_pairs(tmp_path, ["a", "b", "c"])
     return tmp_path / "blur", tmp_path / "sharp"
 
 
@@ -119,3 +125,13 @@ def trained_run(deterministic_madn, tmp_path_factory):
         source = runner.make_source(deterministic_madn, "train")
         runner.train(deterministic_madn, str(folder / "run"), source, "float32", cache_dir=str(folder / "cache"))
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def exported_run(trained_run):
+    """The SavedModel of `trained_run`. Not to be written to: copy what is to be damaged."""
+    import tfdeblur
+    from tfdeblur.export import export_saved_model
+
+    export_saved_model(tfdeblur.load(trained_run), trained_run.parent / "export")
+    return trained_run.parent / "export"

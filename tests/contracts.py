@@ -1,8 +1,8 @@
 """What every system has to keep, in one place: a system's test names its numbers and inherits the checks.
 
-    class TestMadn(SystemContract):
-        system = "madn"
-        ...
+class TestMadn(SystemContract):
+    system = "madn"
+    ...
 """
 
 import functools
@@ -106,8 +106,7 @@ class SystemContract:
         for height, width in ((m, m), (2 * m, 3 * m)):
             outputs = net(random_images(2, height, width))
             assert {name: (value.dtype, tuple(value.shape)) for name, value in outputs.items()} == {
-                name: (tf.float32, (2, height // factor, width // factor, 3))
-                for name, factor in self.outputs.items()
+                name: (tf.float32, (2, height // factor, width // factor, 3)) for name, factor in self.outputs.items()
             }
 
     def test_any_size_is_restored_mirrored_and_cropped_back(self):

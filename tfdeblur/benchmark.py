@@ -6,6 +6,7 @@ import time
 from tfdeblur import systems
 from tfdeblur.compat import precision, tf
 from tfdeblur.data.pipeline import with_targets
+from tfdeblur.inference import restore_batch
 from tfdeblur.info import multiply_accumulates_of
 
 _PEAK_SHAPE = (1, 256, 256, 128)  # of the convolution that stands for the machine's peak: 3x3, 128 to 128 channels
@@ -16,7 +17,7 @@ def inference(config, size, batch_size, policy, rounds):
 
     Args:
       config: ConfigDict.
-      size: (height, width), multiples of the network's size_multiple.
+      size: (height, width) of the images; they are padded to the network's multiple as everywhere.
       batch_size: images in a call.
       policy: Keras policy.
       rounds: timed calls; the peak is measured between them.
@@ -28,7 +29,7 @@ def inference(config, size, batch_size, policy, rounds):
     with precision(policy):
         net = systems.build_from(config)
     images = tf.random.stateless_uniform([batch_size, *size, 3], [0, 1])
-    forward = tf.function(lambda x: net(x)["restored"])
+    forward = tf.function(lambda x: restore_batch(net, x))
     return _measure(forward, (images,), policy, "inference", rounds, batch_size * size[0] * size[1])
 
 
@@ -47,7 +48,7 @@ def training(config, policy, rounds):
 
 def _measure(function, arguments, policy, what, rounds, pixels):
     concrete = function.get_concrete_function(*arguments)
-    macs = multiply_accumulates_of(concrete.graph)
+    macs = multiply_accumulates_of(concrete)
     peak = _peak_convolution("float32" if policy == "float32" else policy.removeprefix("mixed_"))
     for warm_up in (function, peak):
         _seconds(warm_up, arguments if warm_up is function else ())

@@ -9,6 +9,8 @@ from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import EXPORT_METADATA, restore_batch
 
+_WRITTEN = {EXPORT_METADATA, "saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables", "assets"}
+
 
 class _Serving(tf.Module):
     """Holds the network, so that its variables travel with the signature."""
@@ -30,24 +32,27 @@ def export_saved_model(deblurrer, out):
 
     Args:
       deblurrer: a Deblurrer with a network (one that was loaded from an export cannot be exported again).
-      out: folder to make; refused if it holds anything but an earlier export.
+      out: folder to make; an earlier export there is replaced, one that holds anything else is refused.
     """
     if not hasattr(deblurrer, "net"):
         raise DeblurError("the model is an export itself: copy its folder, or export from the work directory")
     out = os.path.abspath(out)
-    if os.path.isdir(out) and os.listdir(out) and not os.path.exists(os.path.join(out, EXPORT_METADATA)):
-        raise DeblurError(f"{out}: exists and is no export of tfdeblur; name a new folder with --out")
+    foreign = set(os.listdir(out)) - _WRITTEN if os.path.isdir(out) else set()
+    if foreign:
+        raise DeblurError(f"{out}: holds {sorted(foreign)[0]}, which no export wrote; name a new folder with --out")
     module = _Serving(deblurrer.net)
     try:
         os.makedirs(os.path.dirname(out), exist_ok=True)
-        # Written beside and renamed: an interrupted export leaves the earlier one as it was.
+        # Written beside and renamed: an interrupted export leaves the earlier one, here or as <out>.before.
         with tempfile.TemporaryDirectory(dir=os.path.dirname(out), prefix=".export-") as folder:
             target = os.path.join(folder, "model")
             tf.saved_model.save(module, target, signatures={"serving_default": module.serve})
             with open(os.path.join(target, EXPORT_METADATA), "w", encoding="utf-8") as file:
                 json.dump(deblurrer.metadata, file, indent=2)
+            before = out + ".before"
             if os.path.isdir(out):
-                shutil.rmtree(out)
+                os.replace(out, before)
             os.replace(target, out)
+            shutil.rmtree(before, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
         raise DeblurError(f"{out}: cannot write the export ({error})".splitlines()[0]) from error

@@ -6,9 +6,10 @@ import os
 import numpy as np
 
 from tfdeblur import systems
-from tfdeblur.compat import tf
+from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
+from tfdeblur.ops.ranges import to_uint8, uint8_to_01
 from tfdeblur.training import checkpoints
 
 EXPORT_METADATA = "tfdeblur.json"  # beside saved_model.pb: what an export was made from
@@ -71,7 +72,7 @@ class Deblurrer:
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise DeblurError(f"an image of shape {image.shape}: need [height, width, 3], RGB")
         if image.dtype == np.uint8:
-            return np.rint(self._run(image.astype(np.float32) / 255.0) * 255.0).astype(np.uint8)
+            return to_uint8(self._run(uint8_to_01(image))).numpy()
         if not np.issubdtype(image.dtype, np.floating):
             raise DeblurError(f"an image of dtype {image.dtype}: need uint8, or float in [0, 1]")
         low, high = image.min(), image.max()
@@ -79,21 +80,22 @@ class Deblurrer:
             raise DeblurError(
                 f"a float image with values from {low:g} to {high:g}: need [0, 1]; divide 8-bit values by 255"
             )
-        return self._run(image.astype(np.float32)).astype(image.dtype)
+        return self._run(image).numpy().astype(image.dtype)
 
     def _run(self, image_01):
         try:
-            return self._restore_batch(tf.constant(image_01[None]))[0].numpy()
+            return self._restore_batch(tf.cast(image_01, tf.float32)[None])[0]
         except tf.errors.ResourceExhaustedError as error:
             height, width = image_01.shape[:2]
             raise DeblurError(f"{width}x{height}: too large for the memory; make the image smaller") from error
 
 
-def load(path):
+def load(path, policy="float32"):
     """The Deblurrer of a work directory (its latest checkpoint), of one checkpoint, or of an export.
 
     Args:
       path: a folder that `tfdeblur train` or `tfdeblur export` wrote, or a checkpoint's path prefix.
+      policy: Keras policy of the layers' arithmetic; an export has float32 built in.
 
     Raises:
       DeblurError: nothing there, or damaged, or from another version.
@@ -102,7 +104,11 @@ def load(path):
     if os.path.exists(os.path.join(path, EXPORT_METADATA)):
         return _load_export(path)
     metadata, checkpoint = checkpoints.read(path)
-    net = systems.build_from(metadata["config"])
+    try:
+        with precision(policy):
+            net = systems.build_from(metadata["config"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DeblurError(f"{checkpoint}: written by another version of tfdeblur ({error}); train again") from error
     checkpoints.restore_generator(net, checkpoint)
     return Deblurrer.of_network(net, metadata, checkpoint)
 

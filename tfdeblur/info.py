@@ -4,23 +4,22 @@ from tfdeblur import systems
 from tfdeblur.compat import tf
 
 
-def describe(name, size=(720, 1280), config=None):
+def describe(name, size=(720, 1280)):
     """Parameters, multiply-accumulates and the paper's figures of one system.
 
     Args:
       name: a key of SYSTEMS.
       size: (height, width) of the image; multiply-accumulates are those of the size that it is padded to. The
         critic's parameters are counted at a crop of 256.
-      config: a configuration to build instead of the paper's network (mapping), or None.
 
     Returns:
       {"system", "size": [h, w], "parameters": {"generator": n, "discriminator": n, <part>: n}, "macs": n,
       "paper": {..}}; macs = the generator's, an integer.
     """
     system = systems.system(name)
-    net = system.build() if config is None else systems.build_from(config)
+    net = system.build()
     parameters = {"generator": net.count_params()}
-    parameters |= system.discriminator_parameters(config)
+    parameters |= system.discriminator_parameters()
     parameters |= {part: layer.count_params() for part, layer in system.parts(net).items()}
     padded = [-(-side // net.size_multiple) * net.size_multiple for side in size]
     return {
@@ -40,12 +39,24 @@ def multiply_accumulates(net, size):
     and activations do not. A transposed convolution counts on its input positions (its true arithmetic).
     """
     signature = tf.TensorSpec([1, *size, 3], tf.float32)
-    return multiply_accumulates_of(tf.function(lambda x: net(x)).get_concrete_function(signature).graph)
+    return multiply_accumulates_of(tf.function(lambda x: net(x)).get_concrete_function(signature))
 
 
-def multiply_accumulates_of(graph):
-    """Multiply-accumulates of all learned layers in a traced graph, those of their gradients included."""
-    return int(sum(_macs_of(op) for op in graph.get_operations()))
+def multiply_accumulates_of(concrete_function):
+    """Multiply-accumulates of one call of a traced function, those of gradients included.
+
+    Only what its outputs and side effects need: a tape traces more, and TensorFlow drops the rest before it runs.
+    """
+    graph = concrete_function.graph
+    waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    reached = set(waiting)
+    while waiting:
+        op = waiting.pop()
+        for source in [tensor.op for tensor in op.inputs] + list(op.control_inputs):
+            if source not in reached:
+                reached.add(source)
+                waiting.append(source)
+    return int(sum(_macs_of(op) for op in reached))
 
 
 def _macs_of(op):

@@ -1,5 +1,6 @@
 """Joins systems, data, training and metrics: `train` and `evaluate` as functions."""
 
+import contextlib
 import json
 import os
 import sys
@@ -12,12 +13,14 @@ import tfdeblur
 from tfdeblur import metrics, systems
 from tfdeblur.compat import PRECISIONS, ROW, auto_precision, precision, tf
 from tfdeblur.data import shaken, sources
-from tfdeblur.data.images import read_image, write_image
+from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, write_image
+from tfdeblur.data.layouts import BLUR_KINDS
 from tfdeblur.data.pipeline import AUGMENTATIONS, batches
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.store import open_store
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import restore_batch
+from tfdeblur.ops.ranges import to_uint8, uint8_to_01
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.clipping import CLIP_MODES
@@ -55,6 +58,11 @@ def make_source(
     Raises:
       DeblurError: a combination that means nothing, or what the source finds.
     """
+    made_up = not (gopro_dir or blur_dir)
+    if not 0 <= seed < 2**32:
+        raise DeblurError(f"--seed={seed}: must lie in 0 .. 2**32 - 1")
+    if made_up and blur_kind:
+        raise DeblurError("--blur_kind says which blur real pairs hold: it needs --gopro_dir or --blur_dir")
     blur_kind = blur_kind or config.blur_kind
     if gopro_dir:
         if blur_dir or sharp_dir or synthesize:
@@ -109,7 +117,7 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
     Returns:
       The last step's logs.
     """
-    _check(config)
+    check_config(config)
     policy = resolve_precision(precision_name, training=True)
     say(f"{config.system}: {device()}, {policy}, TensorFlow {tf.__version__}")
     sizes = source.check(config.crop)
@@ -170,19 +178,37 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
     )
 
 
-def _check(config):
-    """Refuses values that would only fail hours later or deep inside."""
-    choices = {"augmentation": tuple(AUGMENTATIONS), "grad_clip_mode": CLIP_MODES}
+# What every system's configuration must hold; its own settings are in the system's SETTINGS.
+SETTINGS = (
+    *("system", "seed", "deterministic", "blur_kind", "crop", "batch_size", "augmentation"),
+    *("shake_length", "shake_angle", "shake_anxiety", "shake_noise"),
+    *("steps", "checkpoint_every", "log_every", "image_every"),
+)
+
+
+def check_config(config):
+    """DeblurError for what would only fail hours later or deep inside."""
+    for key in ("system", *SETTINGS):
+        if key not in config:
+            raise DeblurError(f"the configuration lacks '{key}'; experiments/madn/gopro.py shows all settings")
+    known = {*SETTINGS, *systems.system(config.system).SETTINGS}
+    for key in sorted(known ^ set(config)):
+        if key in config:
+            raise DeblurError(f"--config.{key}: {config.system} has no such setting")
+        raise DeblurError(f"the configuration lacks '{key}', which {config.system} needs")
+    choices = {"augmentation": tuple(AUGMENTATIONS), "grad_clip_mode": CLIP_MODES, "blur_kind": BLUR_KINDS}
     for key, valid in choices.items():
         if key in config and config[key] not in valid:
             raise DeblurError(f"--config.{key}={config[key]}: choose {', '.join(valid)}")
     for key in ("steps", "batch_size", "crop", "checkpoint_every", "log_every"):
         if config[key] < 1:
             raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
-    if config.seed < 0:
-        raise DeblurError(f"--config.seed={config.seed}: must not be negative")
-    if config.crop % 16:
-        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of 16")
+    for key in config:
+        if key.endswith(("learning_rate", "decay_power")) and not config[key] > 0:
+            raise DeblurError(f"--config.{key}={config[key]}: must be above 0")
+    if not 0 <= config.seed < 2**32:
+        raise DeblurError(f"--config.seed={config.seed}: must lie in 0 .. 2**32 - 1")
+    shake_family(config)
 
 
 def _describe(source):
@@ -190,17 +216,24 @@ def _describe(source):
     counted = f"{data['pairs']} pairs"
     if data.get("pairs_in_full", data["pairs"]) != data["pairs"]:
         counted = f"{data['pairs']} of the {data['pairs_in_full']} pairs of the full set"
-    return f"data: {data['source']}, {counted}, blur kind {data['blur_kind']}"
+    return f"data: {data['source']}, {counted}, {_blur_of(data)}"
+
+
+def _blur_of(data):
+    """What blurred the images: a test on made-up shakes is another test under another family."""
+    shake = data.get("shake")
+    family = f" (shakes of {shake['length']} pixels at {shake['angle']} degrees)" if shake else ""
+    return f"blur kind {data['blur_kind']}{family}"
 
 
 def _sample_writer(net, source, workdir, writer, side=512):
     """step -> writes before | after | truth of the first pair to TensorBoard and to `<workdir>/samples`."""
     blurred, sharp = (image[:side, :side] for image in source.pair(0))
-    before = tf.constant(blurred[None].astype(np.float32) / 255.0)
+    before = uint8_to_01(blurred[None])
     restore = tf.function(lambda x: restore_batch(net, x))
 
     def write(step):
-        after = np.rint(restore(before)[0].numpy() * 255.0).astype(np.uint8)
+        after = to_uint8(restore(before))[0].numpy()
         picture = np.concatenate([blurred, after, sharp], axis=1)
         with writer.as_default(step=step):
             tf.summary.image("before_after_truth", picture[None])
@@ -240,7 +273,7 @@ def evaluate(deblurrer, source, protocols, seed=0):
     for warning in warnings:
         say(f"warning: {warning}")
     say(f"evaluating on {device()}; {_describe(source)}")
-    source.check()
+    _refuse_too_small(source.check(), protocols, seed)
     rows = []
     for index in progress(range(len(source)), "evaluate"):
         blurred, sharp = source.pair(index)
@@ -271,6 +304,15 @@ def evaluate(deblurrer, source, protocols, seed=0):
     return results, rows
 
 
+def _refuse_too_small(sizes, protocols, seed):
+    """DeblurError before the first image is restored where a protocol cannot score the smallest."""
+    for height, width in {min(sizes, key=lambda size: size[0]), min(sizes, key=lambda size: size[1])}:
+        for protocol in protocols:
+            *_, h, w = metrics.region_box(protocol.region, height, width, seed=seed)
+            black = np.zeros((h, w, 3), np.uint8)
+            protocol.score(black, black)
+
+
 def _mean(rows, column):
     return float(np.mean([row[column] for row in rows]))
 
@@ -296,6 +338,20 @@ def _blur_kind_warnings(deblurrer, source):
     if {trained, scored} == {"blur", "blur_gamma"}:
         warning += ": on GoPro that costs about 3 dB; do not compare these numbers with published ones"
     return [warning]
+
+
+def check_targets(*paths, picture=None):
+    """DeblurError now for a file that could not be written after hours of scoring; makes its folder."""
+    if picture and os.path.splitext(picture)[1].lower() not in IMAGE_SUFFIXES:
+        raise DeblurError(f"{picture}: name a picture, for example bars.png")
+    for path in filter(None, (*paths, picture)):
+        folder = os.path.dirname(os.path.abspath(path))
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise DeblurError(f"{path}: cannot make its folder ({error.strerror})") from error
+        if os.path.isdir(path) or not os.access(folder, os.W_OK):
+            raise DeblurError(f"{path}: {'is a folder' if os.path.isdir(path) else 'its folder cannot be written to'}")
 
 
 def write_results(results, rows, out=None, csv_path=None):
@@ -334,6 +390,8 @@ def _write_text(path, text):
             file.write(text)
         os.replace(path + ".tmp", path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(path + ".tmp")
         raise DeblurError(f"{path}: cannot write it ({error.strerror})") from error
 
 
@@ -341,7 +399,7 @@ def table(results):
     """The results as lines of text: protocol, restored, blurred input, and the sequences."""
     count, data = results["images"], results["data"]
     lines = [
-        f"{count} images, {data['source']}, blur kind {data['blur_kind']}",
+        f"{count} images, {data['source']}, {_blur_of(data)}",
         f"{'protocol':24} {'restored':>10} {'blurred':>10}",
     ]
     for name, value in results["metrics"].items():
@@ -382,4 +440,7 @@ def deblur_files(deblurrer, jobs, side_by_side=False):
             failures.append(str(error))
         except OSError as error:
             failures.append(f"{target}: {error.strerror or error}")
+        except (MemoryError, tf.errors.OpError) as error:
+            reason = "too large for the memory" if isinstance(error, MemoryError) else error.message.splitlines()[0]
+            failures.append(f"{source_path}: {reason}")
     return failures

@@ -29,6 +29,9 @@ class Source:
     def __len__(self):
         return len(self.names)
 
+    def fingerprint(self):
+        return [self.names, self.description]
+
     def stored(self, index):
         if index == self.fails_at:
             raise RuntimeError("killed in the middle")
@@ -150,20 +153,19 @@ def test_errors_of_the_source_come_through(tmp_path):
     assert not (tmp_path / "index.json").exists()
 
 
-@pytest.mark.parametrize("spare, fits", [(-1, False), (1, True)])
-def test_a_disk_that_is_too_small_is_one_line_before_anything_is_decoded(tmp_path, monkeypatch, spare, fits):
+@pytest.mark.parametrize("room, fits", [(0.5, False), (0.99, False), (1.05, True)])
+def test_a_disk_that_is_too_small_is_one_line_before_anything_is_decoded(tmp_path, monkeypatch, room, fits):
     source = Source()
-    needed = 2 * sum(h * w * 3 for h, w in SIZES)
+    free = int(room * 2 * sum(h * w * 3 for h, w in SIZES))
     usage = shutil.disk_usage(tmp_path)
-    free = int(needed / 0.98) + 1 + spare
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free))
     if fits:
         assert_holds(opened(source, tmp_path), source)
         return
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=needed // 2))
     message = error_of(opened, source, tmp_path)
     assert str(tmp_path) in message and "--cache_dir" in message
-    assert len(source.decoded) <= 1 and not (tmp_path / "index.json").exists()
+    assert len(source.decoded) <= 1, "one may be looked at, to see how many images an index has"
+    assert not (tmp_path / "index.json").exists() and not (tmp_path / "pixels.u8").exists()
 
 
 def test_the_room_of_a_store_that_is_replaced_counts_as_free(tmp_path, monkeypatch):
@@ -206,3 +208,37 @@ def test_progress_and_log_are_called(tmp_path):
 
     opened(Source(), tmp_path, progress=progress, log=lines.append)
     assert seen == [0, 1, 2, 3] and len(lines) == 1 and str(tmp_path) in lines[0] and "free" in lines[0]
+
+
+@pytest.mark.parametrize("damage", ["truncated pixels", "no pixels", "broken index", "foreign index"])
+def test_a_damaged_store_is_made_again(tmp_path, damage):
+    source = Source()
+    opened(source, tmp_path)
+    pixels, index = tmp_path / "pixels.u8", tmp_path / "index.json"
+    if damage == "truncated pixels":
+        pixels.write_bytes(pixels.read_bytes()[:-1])
+    elif damage == "no pixels":
+        pixels.unlink()
+    else:
+        index.write_text("[]" if damage == "foreign index" else index.read_text()[:-5])
+    assert_holds(opened(source, tmp_path), source)
+
+
+def test_a_cache_folder_below_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "file" in error_of(opened, Source(), tmp_path / "file" / "sub")
+
+
+def test_a_replaced_file_is_decoded_again(tmp_path):
+    from tfdeblur.data.images import write_image
+    from tfdeblur.data.sources import folder_pairs
+
+    def paint(side, value):
+        (tmp_path / side).mkdir(exist_ok=True)
+        write_image(str(tmp_path / side / "a.png"), np.full((4, 4, 3), value, np.uint8))
+
+    paint("blur", 10), paint("sharp", 20)
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    assert open_store(source, [(4, 4)], str(tmp_path / "c"), log=len).images(0)[0][0, 0, 0] == 10
+    paint("blur", 99)
+    assert open_store(source, [(4, 4)], str(tmp_path / "c"), log=len).images(0)[0][0, 0, 0] == 99

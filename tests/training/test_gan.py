@@ -211,15 +211,21 @@ def pairs_of(count, side=8, seed=0):
 # ----------------------------------------------------------------------------------------- replicas
 
 
+@pytest.fixture(scope="module")
+def two_cpus():
+    """One strategy for all tests: TensorFlow confuses the collectives of two on the same devices."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.mark.parametrize("weight", [0.1, 100.0], ids=["not clipped", "clipped"])
-def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight):
+def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight, two_cpus):
     steps = [pairs_of(4, seed=seed) for seed in range(3)]
     alone = toy_trainer(4, objective=ToyObjective(weight))
     alone_logs = [alone.train_step(batch) for batch in steps]
     norms = [float(logs["generator/gradient_norm"]) for logs in alone_logs]
     assert (min(norms) > 2.0) if weight > 1 else (max(norms) < 2.0)
 
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_cpus
     with strategy.scope():
         together = toy_trainer(4, objective=ToyObjective(weight))
 
@@ -249,15 +255,14 @@ def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight):
         np.testing.assert_array_equal(first, second)
 
 
-def test_the_loop_runs_two_replicas_as_one(tmp_path):
+def test_the_loop_runs_two_replicas_as_one(tmp_path, two_cpus):
     whole = [pairs_of(4, seed=seed) for seed in range(3)]
     dataset = tf.data.Dataset.from_tensor_slices(tf.nest.map_structure(lambda *x: tf.stack(x), *whole))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     dataset = dataset.with_options(options)
 
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    runs = {}
+    strategy, runs = two_cpus, {}
     for name, scope, distribute in (
         ("alone", contextlib.nullcontext(), lambda data: data),
         ("together", strategy.scope(), strategy.experimental_distribute_dataset),
@@ -278,22 +283,24 @@ def test_the_loop_runs_two_replicas_as_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_replicas_of_madn_are_one(tiny_config):
+def test_two_replicas_of_madn_are_one(tiny_config, two_cpus):
     tiny_config.num_res_blocks = 0
     alone = systems.system("madn").make_trainer(tiny_config)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_cpus.scope():
         together = systems.system("madn").make_trainer(tiny_config)
         together.set_weights(alone.get_weights())
-    steps = [batch_of(2, seed=seed) for seed in range(3)]
-    data = tf.data.Dataset.from_tensor_slices(tf.nest.map_structure(lambda *x: tf.concat(x, 0), *steps)).batch(2)
+    halves = tf.data.Dataset.from_generator(
+        lambda: [batch_of(2, seed=seed) for seed in range(3)],
+        output_signature=tf.nest.map_structure(tf.type_spec_from_value, batch_of(2)),
+    )
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    run = tf.function(lambda batch: strategy.run(together.train_step, args=(batch,)))
-    for batch, whole in zip(strategy.experimental_distribute_dataset(data.with_options(options)), steps, strict=True):
-        run(batch)
-        alone.train_step(whole)
-    assert int(together.step.numpy()) == 3
+    halves = two_cpus.experimental_distribute_dataset(halves.with_options(options))
+    train_step = tf.function(lambda batch: two_cpus.run(together.train_step, args=(batch,)))
+    for seed, half in enumerate(halves):
+        train_step(half)
+        alone.train_step(batch_of(2, seed=seed))
+    assert int(together.step.numpy()) == int(alone.step.numpy()) == 3
     for a, b in zip(together.trainable_variables, alone.trainable_variables, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, err_msg=a.name)
 

@@ -29,6 +29,7 @@ def _run(values, arguments):
 
     from tfdeblur import benchmark, runner
 
+    runner.check_config(values.config)
     policy = runner.resolve_precision(values.precision, training=arguments == ["training"])
     runner.say(f"{values.config.system} on {runner.device()}")
     if arguments == ["training"]:

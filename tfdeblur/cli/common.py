@@ -39,15 +39,14 @@ def execute(command, summary, define, action, argv=None, required=(), positional
             return 0
         argv = _resolve_configs(argv)
         define(values, argv)
-        arguments = values([command, *argv])[1:]
+        arguments = _parse(values, [command, *argv])
         missing = [f"--{name}" for name in required if values[name].value is None]
         if missing:
             raise DeblurError(f"{' and '.join(missing)} must be given")
         if arguments and not positional:
             raise DeblurError(f"unexpected argument '{arguments[0]}': flags start with --")
-    except (DeblurError, flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        # config_flags raises plain Python errors for overrides that do not fit
-        _print_error(f"{_one_line(error)} (tfdeblur {command} --help)")
+    except DeblurError as error:
+        _print_error(f"{error} (tfdeblur {command} --help)")
         return 2
     try:
         return action(values, arguments) or 0
@@ -62,14 +61,23 @@ def execute(command, summary, define, action, argv=None, required=(), positional
         return 1
 
 
+def _parse(values, argv):
+    """The positional arguments; runs the configuration file, so anything can go wrong that its author did wrong."""
+    try:
+        return values(argv)[1:]
+    except Exception as error:
+        raise DeblurError(_one_line(error)) from error
+
+
 def _print_error(message):
     print(f"tfdeblur: error: {message}", file=sys.stderr)
 
 
 def _one_line(error):
-    text = str(error)
+    text = str(error) or type(error).__name__
     if "Traceback" in text:  # config_flags hands on the whole traceback of a configuration that raises
-        text = text.split("Error whilst")[0] + text.strip().splitlines()[-1]
+        place = re.findall(r'File "(.+)", line (\d+)', text)[-1]
+        text = f"{place[0]}, line {place[1]}: {text.strip().splitlines()[-1]}"
     # and shows an unknown setting as the repr of its message, quotes and escapes included
     text = text.replace("\\n", " ").replace("\\'", "").strip("'")
     return " ".join(text.split())
@@ -131,10 +139,10 @@ def define_config(values, argv, default=None):
     )
 
 
-def define_precision(values):
+def define_precision(values, default="auto"):
     flags.DEFINE_enum(
         "precision",
-        "auto",
+        default,
         ["auto", "float32", "mixed_bfloat16", "mixed_float16"],
         "Arithmetic of the layers; auto decides by TensorFlow version and processor.",
         flag_values=values,

@@ -18,6 +18,7 @@ def _define(values, argv):
     del argv
     common.define_model(values)
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=values)
+    common.define_precision(values, default="float32")
     flags.DEFINE_bool("side_by_side", False, "Write before and after in one picture.", flag_values=values)
 
 
@@ -27,7 +28,7 @@ def _run(values, arguments):
     from tfdeblur import runner
     from tfdeblur.inference import load
 
-    deblurrer = load(values.model)
+    deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
     runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
     failures = runner.deblur_files(deblurrer, jobs, values.side_by_side)
     for line in failures:
@@ -45,15 +46,21 @@ def plan(arguments, out):
     found = []  # (path, name below --out without suffix)
     for argument in arguments:
         if os.path.isdir(argument):
-            found += [
-                (os.path.join(argument, relative), os.path.splitext(relative)[0]) for relative in list_images(argument)
-            ]
+            # Results of an earlier call are no inputs.
+            below_out = os.path.realpath(out) + os.sep
+            out_is_inside = below_out != os.path.realpath(argument) + os.sep
+            for relative in list_images(argument):
+                path = os.path.join(argument, relative)
+                if out_is_inside and os.path.realpath(path).startswith(below_out):
+                    continue
+                found.append((path, os.path.splitext(relative)[0]))
             continue
         paths = [argument] if os.path.exists(argument) else sorted(glob.glob(argument, recursive=True))
         if not paths:
             raise DeblurError(f"{argument}: no such file, folder or matching glob")
         found += [(path, os.path.splitext(os.path.basename(path))[0]) for path in paths if not os.path.isdir(path)]
-    found = list(dict.fromkeys(found))  # a file that two arguments name is restored once
+    # A file that two arguments name is restored once.
+    found = list({os.path.realpath(path): (path, name) for path, name in found}.values())
     jobs, taken = [], {}
     inputs = {os.path.realpath(path) for path, _ in found}
     for path, name in found:

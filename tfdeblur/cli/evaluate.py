@@ -38,12 +38,13 @@ def _run(values, arguments):
     from tfdeblur.inference import load
 
     protocols = metrics.get_protocols(values.protocol)
+    runner.check_targets(values.out, values.csv, picture=values.bars)
     deblurrer = load(values.model)
     config = runner.config_of(deblurrer)
     source = runner.make_source(config, values.split, **common.data_arguments(values), seed=values.seed)
     results, rows = runner.evaluate(deblurrer, source, protocols, values.seed)
+    print(runner.table(results), flush=True)
     runner.write_results(results, rows, values.out, values.csv)
-    print(runner.table(results))
     if values.bars:
         write_image(values.bars, report.per_image_bars(rows, list(results["metrics"])))
     for path in filter(None, (values.out, values.csv, values.bars)):

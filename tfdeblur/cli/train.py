@@ -27,6 +27,7 @@ def _run(values, arguments):
     from tfdeblur.training.loop import Interrupted
 
     config = values.config
+    runner.check_config(config)
     data = common.data_arguments(values)
     if data["blur_kind"]:
         config.blur_kind = data["blur_kind"]

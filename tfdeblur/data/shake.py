@@ -34,11 +34,13 @@ class Shake:
     noise: float = 0.0
 
     def __post_init__(self):
-        shortest, longest = self.length
-        if not 0 <= shortest <= longest <= 512:
-            raise DeblurError(f"shake length {tuple(self.length)}: need 0 <= shortest <= longest <= 512 pixels")
-        if self.anxiety < 0 or self.noise < 0:
-            raise DeblurError(f"shake anxiety {self.anxiety}, noise {self.noise}: neither may be negative")
+        for name, values in (("length", self.length), ("angle", self.angle)):
+            if len(values) != 2 or not values[0] <= values[1]:  # NaN compares false
+                raise DeblurError(f"shake {name} {tuple(values)}: need two numbers, the smaller one first")
+        if not (0 <= self.length[0] and self.length[1] <= 512):
+            raise DeblurError(f"shake length {tuple(self.length)}: need 0 to 512 pixels")
+        if not (0 <= self.anxiety < math.inf and 0 <= self.noise < math.inf):
+            raise DeblurError(f"shake anxiety {self.anxiety}, noise {self.noise}: need finite numbers from 0")
 
 
 def trajectory(rng, length, angle=0.0, anxiety=0.005, samples=256):
@@ -109,8 +111,12 @@ def random_kernel(rng, shake):
     return kernel_from_trajectory(trajectory(rng, length, angle, shake.anxiety))
 
 
+# The last of a generator's four keys: what its numbers are for, so that no two purposes share a stream.
+SAMPLE, FIXED_SHAKE, EPOCH_ORDER, PLACES = range(4)
+
+
 def generator(*keys):
-    """A counter-based numpy generator that is a function of the integers `keys` alone."""
+    """A counter-based NumPy generator that is a function of the integers `keys` (0 .. 2**32 - 1, up to four)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([int(k) for k in keys])))
 
 

@@ -8,12 +8,9 @@ import numpy as np
 
 from tfdeblur.data import photographs
 from tfdeblur.data.images import image_size, read_image, some_of
-from tfdeblur.data.shake import blur, generator, random_kernel
-from tfdeblur.data.sources import read_sharp_folder
+from tfdeblur.data.shake import FIXED_SHAKE, blur, generator, random_kernel
+from tfdeblur.data.sources import file_stamps, read_sharp_folder
 from tfdeblur.errors import DeblurError
-
-# Training draws from generator(seed, step, sample); this fourth word keeps the shakes of `pair` apart from all those.
-_FIXED_SHAKES = 1
 
 
 class ShakenSource:
@@ -24,9 +21,9 @@ class ShakenSource:
     its own, as "<name>/shake_<n>".
     """
 
-    def __init__(self, names, read, sizes, description, shake, seed=0, repeats=1):
-        """names: one per image; read: index -> uint8 [H, W, 3]; sizes: () -> [(height, width)]."""
-        self._read, self._sizes = read, sizes
+    def __init__(self, names, read, sizes, description, shake, seed=0, repeats=1, files=()):
+        """names: one per image; read: index -> uint8 [H, W, 3]; sizes: () -> [(height, width)]; files: if any."""
+        self._read, self._sizes, self._files = read, sizes, files
         self.shake, self.seed, self.repeats = shake, seed, repeats
         if repeats > 1:
             names = [f"{name}/shake_{n + 1}" for name in names for n in range(repeats)]
@@ -49,7 +46,7 @@ class ShakenSource:
     def pair(self, index):
         """(blurred, sharp), each uint8 RGB [H, W, 3]."""
         sharp = self.sharp(index)
-        rng = generator(self.seed, index, 0, _FIXED_SHAKES)
+        rng = generator(self.seed, index, 0, FIXED_SHAKE)
         return blur(sharp, random_kernel(rng, self.shake), rng, self.shake.noise), sharp
 
     def check(self, crop=None):
@@ -64,7 +61,11 @@ class ShakenSource:
             raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
         return [size for size in sizes for _ in range(self.repeats)]
 
-    # What training needs: the images to keep decoded, and a crop of them.
+    # What training needs: the images to keep decoded, what tells that they changed, and a crop of them.
+
+    def fingerprint(self):
+        """Changes when an image does; not with the shake, as only sharp images are kept."""
+        return [self.names, file_stamps(self._files)]
 
     def stored(self, index):
         """The decoded images to keep: (sharp,)."""
@@ -115,4 +116,4 @@ def sharp_folder(sharp_dir, shake, seed=0, repeats=1):
         return found
 
     description = {"source": "sharp_folder", "sharp_dir": os.path.abspath(sharp_dir)}
-    return ShakenSource(names, lambda i: read_image(paths[i]), sizes, description, shake, seed, repeats)
+    return ShakenSource(names, lambda i: read_image(paths[i]), sizes, description, shake, seed, repeats, files=paths)

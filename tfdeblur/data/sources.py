@@ -11,6 +11,15 @@ from tfdeblur.errors import DeblurError
 _SWAP_SAMPLE = 16  # pairs that are decoded to find out whether the sides are swapped
 
 
+def file_stamps(paths):
+    """[(path, bytes, time of the last change)]: JSON-able, different after a file was replaced."""
+    stamps = []
+    for path in paths:
+        status = os.stat(path)
+        stamps.append((os.fsdecode(os.path.abspath(path)), status.st_size, status.st_mtime_ns))
+    return stamps
+
+
 class PairSource:
     """Pairs of images, by index.
 
@@ -33,7 +42,11 @@ class PairSource:
         self._refuse_different_sizes([self._paths[index]], [(blurred.shape[:2], sharp.shape[:2])])
         return blurred, sharp
 
-    # What training needs: the images to keep decoded, and a crop of them.
+    # What training needs: the images to keep decoded, what tells that they changed, and a crop of them.
+
+    def fingerprint(self):
+        """Changes when a file does."""
+        return file_stamps([path for pair in self._paths for path in pair])
 
     def stored(self, index):
         """The decoded images to keep: (blurred, sharp)."""

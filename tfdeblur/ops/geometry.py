@@ -42,14 +42,14 @@ def _take(x, axis, start, stop, step=1):
 
 def _normaliser(positions, taps, count, dtype, axis):
     """1 / (sum of the taps that fall inside 0 .. count-1), shaped to scale `axis` of a [B, H, W, C] tensor."""
-    total = 0.0
+    total = tf.zeros([], dtype)
     for tap, weight in taps:
         source = positions + tap
         inside = tf.logical_and(source >= 0, source < count)
-        total += tf.where(inside, weight, 0.0)
+        total += tf.where(inside, tf.constant(weight, dtype), tf.zeros([], dtype))
     shape = [1, 1, 1, 1]
     shape[axis] = -1
-    return tf.reshape(tf.cast(1.0 / total, dtype), shape)
+    return tf.reshape(1.0 / total, shape)
 
 
 def _half_axis(x, axis):
@@ -103,11 +103,11 @@ def double_bicubic(images):
     return _double_axis(_double_axis(images, 1), 2)
 
 
-def pyramid(images, levels, half=half_bicubic):
-    """[images, images x0.5, ...]: `levels` tensors, finest first; H and W divisible by 2**(levels - 1)."""
+def pyramid(images, levels):
+    """[images, images x0.5 bicubic, ...]: `levels` tensors, finest first; H and W divisible by 2**(levels - 1)."""
     scales = [images]
     for _ in range(levels - 1):
-        scales.append(half(scales[-1]))
+        scales.append(half_bicubic(scales[-1]))
     return scales
 
 

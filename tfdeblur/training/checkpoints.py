@@ -23,7 +23,8 @@ class _Metadata(tf.train.experimental.PythonState):
         return json.dumps(self.value, sort_keys=True)
 
     def deserialize(self, string):
-        self.value = json.loads(string)
+        # What this run was asked for stays: `_refuse_other_training` has seen what the checkpoint says.
+        del string
 
 
 class Checkpoints:
@@ -106,7 +107,10 @@ def read(workdir):
 
 def _read_metadata(path):
     try:
-        return json.loads(tf.train.load_checkpoint(path).get_tensor(_METADATA_KEY))
+        metadata = json.loads(tf.train.load_checkpoint(path).get_tensor(_METADATA_KEY))
+        return {key: metadata[key] for key in ("config", "data", "precision")} | metadata
+    except KeyError as error:
+        raise _damaged(path) from error
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise _damaged(path) from error
 
@@ -131,18 +135,22 @@ def _damaged(path):
     )
 
 
-# How long, how often and where do not change what a step computes.
-_MAY_DIFFER = {"checkpoint_every", "log_every", "image_every"}
+# What does not change what a step computes: how often things are written, and where the data lie.
+_MAY_DIFFER = {"checkpoint_every", "log_every", "image_every", "deterministic"}
+_PLACES = {"root", "blur_dir", "sharp_dir"}
 
 
 def _refuse_other_training(path, stored, wanted):
     """One line that names every setting in which the checkpoint differs from what is asked for now."""
-    before = {**stored["config"], "precision": stored["precision"], "data": stored["data"]}
-    now = {**wanted["config"], "precision": wanted["precision"], "data": wanted["data"]}
-    before, now = json.loads(json.dumps(before)), json.loads(json.dumps(now))
+    before, now = _settings(stored), _settings(json.loads(json.dumps(wanted)))
     keys = sorted(key for key in before.keys() | now.keys() if key not in _MAY_DIFFER)
     different = [f"{key}={before.get(key)} (now {now.get(key)})" for key in keys if before.get(key) != now.get(key)]
     if different:
         raise DeblurError(
-            f"{path} was trained with {', '.join(different)}: use the same settings to resume, or another --workdir"
+            f"{path} was trained with {', '.join(different)}: use the same settings to resume, or another folder"
         )
+
+
+def _settings(metadata):
+    data = {f"data.{key}": value for key, value in metadata["data"].items() if key not in _PLACES}
+    return {**metadata["config"], **data, "precision": metadata["precision"]}

@@ -50,9 +50,6 @@ class GanTrainer(tf.keras.Model):
             _prepare(discriminator_optimizer, discriminator, float16) if discriminator is not None else None
         )
 
-    def call(self, inputs, training=None):
-        return self.generator(inputs, training=training)
-
     def train_step(self, batch):
         with tf.GradientTape(persistent=True) as tape:
             outputs = self.generator(batch["blurred"], training=True)
@@ -93,8 +90,10 @@ class GanTrainer(tf.keras.Model):
         gradients = clip_gradients(gradients, self.clip_mode)
         optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
         if _is_loss_scaled(optimizer):
-            # An infinite norm is how the loss scale is found, and the optimiser skips that step: no alarm.
-            norm = tf.where(tf.math.is_finite(norm), norm, 0.0)
+            # An infinite norm is how the loss scale is found, and the optimiser skips that step: no alarm, until the
+            # scale has come down to 1 and it was not the scale.
+            searching = tf.logical_and(tf.logical_not(tf.math.is_finite(norm)), optimizer.loss_scale > 1.0)
+            norm = tf.where(searching, 0.0, norm)
         # Like every log, this one is summed over the replicas, and all of them hold the same value.
         return norm / replicas.num_replicas_in_sync
 

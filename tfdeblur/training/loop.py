@@ -32,7 +32,8 @@ def run(
     Args:
       trainer: a model with `train_step(batch) -> logs` and `step`; runs under the strategy in whose scope it
         was made.
-      make_batches: step -> iterable of batches from that step on.
+      make_batches: step -> iterable of batches from that step on; under a strategy of several replicas, of batches
+        that are distributed already (each replica trains on what it is handed).
       checkpoints: `Checkpoints`; restored before anything else, saved every `checkpoint_every` steps and at
         the end.
       steps: the step at which training is complete.
@@ -100,7 +101,7 @@ def _refuse_non_finite(logs, step, checkpoints):
     if bad:
         raise DeblurError(
             f"step {step}: {', '.join(bad)}: training stopped; the last good checkpoint is "
-            f"{checkpoints.latest or 'none'}; resume with a lower learning rate in another --workdir, or with "
+            f"{checkpoints.latest or 'none'}; start again in another --workdir with a lower learning rate or "
             "--precision float32"
         )
 

@@ -209,7 +209,7 @@ class Madn(tf.keras.Model):
     Args:
       widths: channels at full, half and quarter size of every codec; the paper's 29 M are (64, 128, 256).
       num_res_blocks: residual blocks in every encoding and decoding block; the paper has 4.
-      global_residual: the four image heads predict what is added to their own input (the blurred image of the
+      global_residual: the three image heads predict what is added to their own input (the blurred image of the
         scale, its gradient map) and start at zero. Not in the paper: for short trainings.
       stop_gradient_between_scales: do not train through the image handed to the next scale (SRN's code does
         not; MADN motivates its clipping by this recurrence, so False is its default).
@@ -231,6 +231,8 @@ class Madn(tf.keras.Model):
         stop_gradient_between_scales=False,
         **kwargs,
     ):
+        if len(widths) != 3 or min(widths) < 1 or num_res_blocks < 1:
+            raise DeblurError(f"widths={tuple(widths)}, num_res_blocks={num_res_blocks}: need three widths, all from 1")
         # The pyramid, the Sobel map and the sums with the input stay in float32; the layers cast for themselves.
         super().__init__(**{"name": "madn", "autocast": False, **kwargs})
         self.widths = tuple(widths)
@@ -304,6 +306,8 @@ class Discriminator(tf.keras.Model):
         super().__init__(**{"name": "discriminator", **kwargs})
         if crop < 32 or crop % 32:
             raise DeblurError(f"crop={crop}: MADN's discriminator halves it five times; use a multiple of 32")
+        if len(widths) != 5 or min(widths) < 1 or dense_units < 1:
+            raise DeblurError(f"discriminator widths={tuple(widths)}, dense_units={dense_units}: need five, all from 1")
         self.crop = crop
         self.widths = tuple(widths)
         self.dense_units = dense_units

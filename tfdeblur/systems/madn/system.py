@@ -1,12 +1,22 @@
 """How MADN is built and trained. The face that every system's module has:
 
-build(**arguments), build_from(config), make_trainer(config), TARGETS, PAPER, parts(net), discriminator_parameters.
+build(**arguments), build_from(config), make_trainer(config), parts(net), discriminator_parameters(), and the constants
+SETTINGS, TARGETS and PAPER.
 """
 
 from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
 from tfdeblur.systems.madn.networks import NUM_SCALES, Discriminator, Madn
 from tfdeblur.systems.madn.objective import MadnObjective
 from tfdeblur.training.gan import GanTrainer
+
+# What a configuration must hold beside what every training needs (runner.SETTINGS).
+SETTINGS = (
+    *("widths", "num_res_blocks", "global_residual", "stop_gradient_between_scales"),
+    *("discriminator_widths", "discriminator_dense_units"),
+    *("lambda_adv", "alpha", "phi1", "phi2", "beta1", "beta2", "use_adv", "use_grad_content", "use_grad_adv"),
+    *("generator_learning_rate", "discriminator_learning_rate", "decay_power", "grad_clip_mode"),
+)
 
 # What the objective asks of the data pipeline, beside the pair.
 TARGETS = {"scales": NUM_SCALES, "gradient": True}
@@ -55,6 +65,8 @@ def parts(net):
 
 def make_trainer(config):
     """Networks, objective and optimisers of a configuration (section 5.1 of the paper)."""
+    if config.crop % Madn.size_multiple:
+        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {Madn.size_multiple}")
     objective = MadnObjective(
         lambda_adv=config.lambda_adv,
         alpha=config.alpha,
@@ -92,14 +104,6 @@ def _adam(learning_rate, config):
     return tf.keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=1e-8, jit_compile=False)
 
 
-def discriminator_parameters(config=None):
-    """{"discriminator": n} at a configuration's crop, or the paper's at 256."""
-    if config is None:
-        discriminator = build_discriminator()
-    else:
-        discriminator = build_discriminator(
-            config["crop"],
-            widths=tuple(config["discriminator_widths"]),
-            dense_units=config["discriminator_dense_units"],
-        )
-    return {"discriminator": discriminator.count_params()}
+def discriminator_parameters():
+    """{"discriminator": n} at the paper's crop of 256."""
+    return {"discriminator": build_discriminator().count_params()}

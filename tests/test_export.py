@@ -1,0 +1,212 @@
+"""The SavedModel: what it promises to whoever serves it, and what it does to folders."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tfdeblur
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.export import export_saved_model
+from tfdeblur.inference import Deblurrer
+
+
+@pytest.fixture(scope="module")
+def restored(trained_run):
+    """Function of a float image -> what the work directory's own network makes of it."""
+    return tfdeblur.load(trained_run).restore
+
+
+@pytest.fixture(scope="module")
+def serve(exported_run):
+    """`serving_default` of the export by plain TensorFlow."""
+    model = tf.saved_model.load(str(exported_run))
+    signature = model.signatures["serving_default"]
+    signature.model = model  # keeps the variables alive
+    return signature
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(size=shape).astype(np.float32)
+
+
+def test_signature(serve):
+    _, inputs = serve.structured_input_signature
+    assert inputs == {"blurred": tf.TensorSpec([None, None, None, 3], tf.float32, name="blurred")}
+    assert serve.structured_outputs.keys() == {"restored"}
+    output = serve.structured_outputs["restored"]
+    assert output.dtype == tf.float32 and output.shape.as_list() == [None, None, None, 3]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (17, 1), (16, 16), (33, 50)])
+def test_equals_restore_bit_for_bit_at_any_size(serve, restored, size):
+    image = noise(*size, 3)
+    served = serve(blurred=tf.constant(image[None]))["restored"].numpy()
+    assert served.shape == (1, *size, 3)
+    np.testing.assert_array_equal(served[0], restored(image))
+
+
+def test_a_batch_of_two_is_two_images(serve, restored):
+    images = noise(2, 20, 35, 3)
+    served = serve(blurred=tf.constant(images))["restored"].numpy()
+    for image, result in zip(images, served, strict=True):
+        np.testing.assert_allclose(result, restored(image), atol=1e-6)
+    assert np.abs(served[0] - served[1]).max() > 0.01
+
+
+def test_the_result_is_clipped(serve):
+    served = serve(blurred=tf.constant(noise(1, 64, 64, 3) * 4.0 - 1.5))["restored"].numpy()
+    assert served.min() == 0.0 and served.max() == 1.0
+
+
+SERVED_WITHOUT_TFDEBLUR = """
+import os, sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tfdeblur", "tensorflow_addons", "tf_keras"):
+            raise ModuleNotFoundError(f"{name} is not installed here")
+sys.meta_path.insert(0, Blocker())
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+images = np.load(sys.argv[2])
+restored = model.signatures["serving_default"](blurred=tf.constant(images))
+assert list(restored) == ["restored"]
+np.save(sys.argv[3], restored["restored"].numpy())
+assert not [name for name in sys.modules if name.startswith("tfdeblur")]
+"""
+
+
+def test_serves_where_tfdeblur_is_not_installed(exported_run, restored, tmp_path):
+    image = noise(21, 18, 3)
+    np.save(tmp_path / "in.npy", image[None])
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "TF_USE_LEGACY_KERAS")}
+    arguments = [str(exported_run), str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", SERVED_WITHOUT_TFDEBLUR, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy")[0], restored(image), atol=1e-6)
+
+
+def test_says_what_it_was_made_from(exported_run, trained_run):
+    with open(exported_run / "tfdeblur.json", encoding="utf-8") as file:
+        metadata = json.load(file)
+    assert metadata == tfdeblur.load(trained_run).metadata
+    assert metadata["config"]["system"] == "madn"
+    assert metadata["data"]["blur_kind"] == "synthesized"
+
+
+def test_leaves_no_temporary_folder(exported_run):
+    assert [name for name in os.listdir(exported_run.parent) if name.startswith(".export")] == []
+
+
+# ----------------------------------------------------------------------------------------- folders
+
+
+class Net(tf.Module):
+    """x -> factor x; exports in a moment."""
+
+    size_multiple = 16
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = tf.Variable(factor)
+
+    def __call__(self, x):
+        return {"restored": self.factor * x}
+
+
+def quick(factor):
+    return Deblurrer.of_network(Net(factor), {"config": {"system": "quick", "factor": factor}})
+
+
+def factor_of(folder):
+    return float(tfdeblur.load(folder).restore(np.ones((2, 3, 3), np.float32))[0, 0, 0])
+
+
+def test_makes_the_folders_above(tmp_path):
+    export_saved_model(quick(0.5), tmp_path / "a" / "b" / "c")
+    assert factor_of(tmp_path / "a" / "b" / "c") == 0.5
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "out").mkdir()
+    export_saved_model(quick(0.5), str(tmp_path / "out"))
+    assert factor_of(tmp_path / "out") == 0.5
+
+
+def test_an_earlier_export_is_replaced_whole(tmp_path):
+    out = tmp_path / "out"
+    export_saved_model(quick(0.5), out)
+    (out / "assets" / "old.txt").write_text("of the earlier export")
+    export_saved_model(quick(0.25), out)
+    assert factor_of(out) == 0.25
+    assert tfdeblur.load(out).metadata["config"]["factor"] == 0.25
+    assert not (out / "assets" / "old.txt").exists()
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
+    out = tmp_path / "photographs"
+    out.mkdir()
+    (out / "holiday.jpg").write_bytes(b"irreplaceable")
+    with pytest.raises(DeblurError, match="exists and is no export of tfdeblur; name a new folder") as caught:
+        export_saved_model(quick(0.5), out)
+    assert str(out) in str(caught.value)
+    assert (out / "holiday.jpg").read_bytes() == b"irreplaceable" and os.listdir(out) == ["holiday.jpg"]
+    assert os.listdir(tmp_path) == ["photographs"]
+
+
+def test_a_saved_model_of_someone_else_is_refused_and_kept(tmp_path):
+    tf.saved_model.save(Net(0.5), str(tmp_path / "theirs"))
+    with pytest.raises(DeblurError, match="no export of tfdeblur"):
+        export_saved_model(quick(0.25), tmp_path / "theirs")
+    assert float(tf.saved_model.load(str(tmp_path / "theirs")).factor) == 0.5
+
+
+def test_a_file_in_the_way_is_refused_and_kept(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(DeblurError) as caught:
+        export_saved_model(quick(0.5), tmp_path / "out")
+    assert str(tmp_path / "out") in str(caught.value) and "\n" not in str(caught.value)
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(DeblurError, match="cannot write the export") as caught:
+        export_saved_model(quick(0.5), tmp_path / "file" / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    export_saved_model(quick(0.5), out)
+
+    def no_space(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nlong story")
+
+    monkeypatch.setattr(tf.saved_model, "save", no_space)
+    with pytest.raises(DeblurError, match="No space left on device") as caught:
+        export_saved_model(quick(0.25), out)
+    assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    assert factor_of(out) == 0.5
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_an_export_cannot_be_exported_again(tmp_path):
+    export_saved_model(quick(0.5), tmp_path / "out")
+    with pytest.raises(DeblurError, match="is an export itself"):
+        export_saved_model(tfdeblur.load(tmp_path / "out"), tmp_path / "again")
+    assert not (tmp_path / "again").exists()

@@ -1,0 +1,253 @@
+"""Any image in, the same size and dtype out; and what can be loaded, or not."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import tfdeblur
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.inference import Deblurrer, restore_batch
+from tfdeblur.training.checkpoints import Checkpoints
+
+
+class FakeNet:
+    """x -> 2 x - 0.5, and remembers what it was given."""
+
+    size_multiple = 16
+
+    def __init__(self):
+        self.inputs = []
+
+    def __call__(self, x):
+        self.inputs.append(x)
+        return {"restored": 2.0 * x - 0.5, "other": x}
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(size=shape).astype(np.float32)
+
+
+# ----------------------------------------------------------------------------------------- restore_batch
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (17, 1), (5, 16), (15, 16), (16, 16), (17, 33), (64, 70)])
+def test_pads_by_mirroring_clips_and_crops_back(size):
+    net, images = FakeNet(), noise(2, *size, 3)
+    restored = restore_batch(net, tf.constant(images))
+    (padded,) = net.inputs
+    bottom, right = -size[0] % 16, -size[1] % 16
+    np.testing.assert_array_equal(padded, np.pad(images, [(0, 0), (0, bottom), (0, right), (0, 0)], "reflect"))
+    np.testing.assert_allclose(restored, np.clip(2.0 * images - 0.5, 0.0, 1.0), atol=1e-6)
+    assert restored.dtype == tf.float32
+
+
+def test_low_precision_outputs_become_float32():
+    class Half(FakeNet):
+        def __call__(self, x):
+            return {"restored": tf.cast(x, tf.bfloat16)}
+
+    restored = restore_batch(Half(), tf.constant(noise(1, 3, 4, 3)))
+    assert restored.dtype == tf.float32 and restored.shape == (1, 3, 4, 3)
+
+
+def test_one_graph_serves_every_size():
+    deblurrer = Deblurrer.of_network(FakeNet())
+    for size in ((1, 1), (16, 16), (20, 35)):
+        assert deblurrer.restore(noise(*size, 3)).shape == (*size, 3)
+    assert len(deblurrer.net.inputs) == 1  # traced once
+
+
+# ----------------------------------------------------------------------------------------- restore
+
+
+def test_identity_keeps_every_8_bit_value():
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    restored = Deblurrer(lambda x: x).restore(image)
+    assert restored.dtype == np.uint8
+    np.testing.assert_array_equal(restored, image)
+
+
+@pytest.mark.parametrize("level, expected", [(10.4, 10), (10.6, 11), (254.6, 255), (0.4, 0)])
+def test_8_bit_results_are_rounded_not_truncated(level, expected):
+    deblurrer = Deblurrer(lambda x: tf.fill(tf.shape(x), np.float32(level / 255.0)))
+    assert np.unique(deblurrer.restore(np.zeros((2, 3, 3), np.uint8))) == [expected]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_float_images_keep_their_dtype(dtype):
+    image = noise(5, 7, 3).astype(dtype)
+    restored = Deblurrer(lambda x: 0.5 * x).restore(image)
+    assert restored.dtype == dtype
+    np.testing.assert_allclose(restored, 0.5 * image, rtol=1e-3)
+
+
+def test_the_network_sees_a_batch_of_one_in_0_to_1():
+    seen = []
+    Deblurrer(lambda x: seen.append(x) or x).restore(np.full((2, 4, 3), 51, np.uint8))
+    (batch,) = seen
+    assert batch.dtype == tf.float32 and batch.shape == (1, 2, 4, 3)
+    np.testing.assert_allclose(batch, 0.2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "image, words",
+    [
+        (np.zeros((4, 4), np.uint8), "shape (4, 4)"),
+        (np.zeros((4, 4, 1), np.uint8), "shape (4, 4, 1)"),
+        (np.zeros((4, 4, 4), np.uint8), "shape (4, 4, 4)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "shape (1, 4, 4, 3)"),
+        (np.zeros((0, 4, 3), np.uint8), "shape (0, 4, 3)"),
+        (np.zeros((4, 4, 3), np.uint16), "dtype uint16"),
+        (np.zeros((4, 4, 3), np.int64), "dtype int64"),
+        (np.zeros((4, 4, 3), bool), "dtype bool"),
+        (np.full((4, 4, 3), 255.0), "values from 255 to 255"),
+        (np.full((4, 4, 3), -0.01), "values from -0.01 to -0.01"),
+        (np.array([[[0.0, 0.5, np.nan]]]), "nan"),
+        (np.array([[[0.0, 0.5, np.inf]]]), "inf"),
+    ],
+)
+def test_other_images_are_refused(image, words):
+    with pytest.raises(DeblurError) as caught:
+        Deblurrer(lambda x: x).restore(image)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_too_little_memory_is_one_line_that_names_the_size():
+    def fail(x):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nlong story")
+
+    with pytest.raises(DeblurError, match="^7x5: too large for the memory"):
+        Deblurrer(fail).restore(np.zeros((5, 7, 3), np.uint8))
+
+
+# ----------------------------------------------------------------------------------------- load
+
+
+def test_a_work_directory_loads_with_its_weights_and_metadata(trained_run):
+    deblurrer = tfdeblur.load(trained_run)
+    assert deblurrer.metadata["config"]["widths"] == [4, 6, 8]
+    assert deblurrer.metadata["data"]["source"] == "embedded"
+    reader = tf.train.load_checkpoint(str(trained_run / "checkpoints" / "ckpt-6"))
+    head = deblurrer.net.fusion.head
+    key = "trainer/generator/fusion/head/{}/.ATTRIBUTES/VARIABLE_VALUE"
+    np.testing.assert_array_equal(head.kernel, reader.get_tensor(key.format("kernel")))
+    np.testing.assert_array_equal(head.bias, reader.get_tensor(key.format("bias")))
+    assert np.any(head.bias != 0)
+
+
+def test_one_checkpoint_loads_by_its_prefix(trained_run):
+    early = tfdeblur.load(str(trained_run / "checkpoints" / "ckpt-3"))
+    late = tfdeblur.load(str(trained_run))
+    weights = zip(early.net.get_weights(), late.net.get_weights(), strict=True)
+    assert any(np.any(a != b) for a, b in weights)
+
+
+def test_a_moved_work_directory_loads(trained_run, tmp_path):
+    shutil.copytree(trained_run, tmp_path / "moved")
+    image = noise(6, 9, 3)
+    expected = tfdeblur.load(trained_run).restore(image)
+    np.testing.assert_array_equal(tfdeblur.load(tmp_path / "moved").restore(image), expected)
+
+
+def refused(path):
+    with pytest.raises(DeblurError) as caught:
+        tfdeblur.load(path)
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message
+    return message
+
+
+def test_nothing_there(tmp_path):
+    assert "no checkpoint and no export there" in refused(tmp_path)
+    assert "no checkpoint and no export there" in refused(tmp_path / "missing")
+
+
+def test_a_file_is_no_model(tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"png")
+    assert "no checkpoint and no export there" in refused(tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])
+def test_a_damaged_checkpoint(trained_run, tmp_path, suffix, share):
+    shutil.copytree(trained_run, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoints" / f"ckpt-6.{suffix}"
+    os.truncate(file, int(share * file.stat().st_size))
+    with pytest.raises(DeblurError, match="ckpt-6: the checkpoint is damaged") as caught:
+        tfdeblur.load(tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(trained_run, tmp_path):
+    shutil.copytree(trained_run, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoints" / "ckpt-6.data-00000-of-00001"
+    data = bytearray(file.read_bytes())
+    weights = tfdeblur.load(trained_run).net.fusion.head.kernel.numpy().tobytes()
+    data[data.find(weights) + 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DeblurError, match="ckpt-6: the checkpoint is damaged"):
+        tfdeblur.load(tmp_path / "run")
+
+
+class Bare(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = tf.Variable(1, dtype=tf.int64)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"config": {"system": "unheard_of"}},
+        {"config": {"system": "madn", "widths": [4, 6, 8]}},  # a configuration without the newer keys
+        {"config": {"system": "madn", "widths": [4, 6, 8], "num_res_blocks": 0, "global_residual": False}},
+        {"version": "0.0.1"},
+    ],
+    ids=["unknown system", "keys missing", "one key missing", "no configuration"],
+)
+def test_a_checkpoint_of_another_version(tmp_path, metadata):
+    Checkpoints(str(tmp_path), Bare(), metadata).save()
+    with pytest.raises(DeblurError) as caught:
+        tfdeblur.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_something_else(tmp_path):
+    tf.train.Checkpoint(v=tf.Variable(1.0)).write(str(tmp_path / "other"))
+    refused(tmp_path / "other")
+
+
+def test_a_checkpoint_with_other_weights_than_its_configuration_says(trained_run, tiny_madn, tmp_path):
+    metadata = {"config": {**tiny_madn(num_res_blocks=0).to_dict(), "widths": (4, 6, 10)}}
+    net = tfdeblur.build("madn", widths=(4, 6, 8), num_res_blocks=0)
+    trainer = Bare()
+    trainer.generator = net
+    Checkpoints(str(tmp_path), trainer, metadata).save()
+    with pytest.raises(DeblurError, match="ckpt-1: the checkpoint is damaged or of another version"):
+        tfdeblur.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file, share",
+    [
+        ("saved_model.pb", None),
+        ("saved_model.pb", 0.5),
+        ("tfdeblur.json", 0.5),
+        ("variables/variables.index", None),
+        ("variables/variables.index", 0.5),
+        ("variables/variables.data-00000-of-00001", None),
+        ("variables/variables.data-00000-of-00001", 0.0),
+        ("variables/variables.data-00000-of-00001", 0.5),
+    ],
+)
+def test_a_damaged_export(exported_run, tmp_path, file, share):
+    shutil.copytree(exported_run, tmp_path / "copy")
+    path = tmp_path / "copy" / file
+    if share is None:
+        path.unlink()
+    else:
+        os.truncate(path, int(share * path.stat().st_size))
+    assert "the export is damaged or incomplete; export it again" in refused(tmp_path / "copy")

@@ -1,0 +1,419 @@
+"""Joining data, systems and metrics: what evaluation says, which flags mean something, what a training leaves."""
+
+import csv
+import json
+import pathlib
+import shutil
+
+import ml_collections
+import numpy as np
+import pytest
+
+from tfdeblur import metrics, runner
+from tfdeblur.compat import ROW, tf
+from tfdeblur.data.images import read_image, write_image
+from tfdeblur.data.sources import folder_pairs, gopro_pairs
+from tfdeblur.errors import DeblurError
+from tfdeblur.inference import Deblurrer
+
+IDENTITY = Deblurrer(lambda images: images, {"config": {"system": "nothing"}}, "some/model")
+
+
+class Perfect:
+    """Knows the truth of every blurred image."""
+
+    metadata, path = {}, None
+
+    def __init__(self, pairs):
+        self.truths = {blurred.tobytes(): sharp for blurred, sharp in pairs.values()}
+        self.asked = []
+
+    def restore(self, blurred):
+        self.asked.append(blurred.shape)
+        return self.truths[blurred.tobytes()]
+
+
+# ----------------------------------------------------------------------------------------- evaluate
+
+
+def test_doing_nothing_scores_what_the_blurred_images_score(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path, ["a", "b", "c"])
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    protocols = metrics.get_protocols("psnr,ssim")
+    results, rows = runner.evaluate(IDENTITY, source, protocols)
+
+    scores = {name: [metrics.psnr(*pair), metrics.ssim(*pair)] for name, pair in pairs.items()}
+    assert rows == [
+        {"image": name, "psnr": psnr, "blurred_psnr": psnr, "ssim": ssim, "blurred_ssim": ssim}
+        for name, (psnr, ssim) in scores.items()
+    ]
+    means = dict(zip(("psnr", "ssim"), np.mean(list(scores.values()), axis=0), strict=True))
+    assert results["metrics"] == results["blurred"] == pytest.approx(means)
+    assert 5 < means["psnr"] < 20
+    assert results["images"] == 3
+    assert results["model"] == "some/model" and results["system"] == "nothing"
+    assert results["data"] == source.description
+    assert results["sequences"] == {}
+    assert results["protocols"] == {p.name: p.description for p in protocols}
+    assert results["warnings"] == []
+
+
+def test_the_blurred_images_are_scored_beside_a_better_model(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path, ["a", "b"])
+    perfect = Perfect(pairs)
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    results, rows = runner.evaluate(perfect, source, metrics.get_protocols("psnr,ssim"))
+    assert results["metrics"] == {"psnr": float("inf"), "ssim": pytest.approx(1.0)}
+    expected = np.mean([metrics.psnr(*pair) for pair in pairs.values()])
+    assert results["blurred"]["psnr"] == pytest.approx(expected)
+    assert [row["psnr"] for row in rows] == [float("inf")] * 2
+    # Once for each image, however many protocols look at it.
+    assert perfect.asked == [(40, 48, 3)] * 2
+
+
+def test_infinity_is_a_string_in_the_files(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path, ["a", "b"])
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    results, rows = runner.evaluate(Perfect(pairs), source, metrics.get_protocols("psnr"))
+    out, table = tmp_path / "new" / "results.json", tmp_path / "new" / "rows.csv"
+    runner.write_results(results, rows, str(out), str(table))
+
+    def no_constants(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    written = json.loads(out.read_text(), parse_constant=no_constants)
+    assert written["metrics"] == {"psnr": "inf"}
+    assert written["blurred"]["psnr"] == pytest.approx(results["blurred"]["psnr"])
+    with open(table, newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["image"] for row in found] == ["a", "b"]
+    assert [float(row["psnr"]) for row in found] == [float("inf")] * 2
+    assert [float(row["blurred_psnr"]) for row in found] == [row["blurred_psnr"] for row in rows]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["results.json", "rows.csv"]
+
+
+def test_results_that_cannot_be_written_are_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeblurError, match="cannot write it") as caught:
+        runner.write_results({}, [], str(tmp_path / "file" / "results.json"))
+    assert "\n" not in str(caught.value)
+
+
+class Source:
+    """Pairs made for a test: names -> grey level of the blurred image; the sharp one is black."""
+
+    def __init__(self, levels, blur_kind="blur"):
+        self.names = tuple(levels)
+        self.description = {"source": "made up", "blur_kind": blur_kind, "pairs": len(levels)}
+        self._levels = list(levels.values())
+
+    def __len__(self):
+        return len(self.names)
+
+    def check(self, crop=None):
+        return [(2, 2)] * len(self)
+
+    def pair(self, index):
+        return np.full((2, 2, 3), self._levels[index], np.uint8), np.zeros((2, 2, 3), np.uint8)
+
+
+def level_protocol(name="level", region="full"):
+    """Scores an image by its mean grey level."""
+    return metrics.Protocol(name, lambda image, truth: float(image.mean()), region, "the mean grey level")
+
+
+def test_means_by_sequence_are_those_of_the_images_in_it():
+    levels = {"city/0001": 10, "city/0002": 20, "city/0003": 60, "park/left/0001": 5, "park/right/0001": 100}
+    double = Deblurrer(lambda images: 2.0 * images)
+    results, rows = runner.evaluate(double, Source(levels), [level_protocol()])
+    assert results["sequences"] == {
+        "city": {"images": 3, "level": 2 * (10 + 20 + 60) / 3},
+        "park/left": {"images": 1, "level": 10},
+        "park/right": {"images": 1, "level": 200},
+    }
+    # The mean over images, not over sequences.
+    assert results["metrics"] == {"level": 2 * (10 + 20 + 60 + 5 + 100) / 5}
+    assert results["blurred"] == {"level": (10 + 20 + 60 + 5 + 100) / 5}
+    assert rows[2] == {"image": "city/0003", "level": 120.0, "blurred_level": 60.0}
+
+
+def test_gopro_scores_by_sequence(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path / "one", ["000001", "000002"])
+    make_pairs(tmp_path / "two", ["000001"])  # the same frame number
+    for name in ("one", "two"):
+        (tmp_path / "gopro" / "test").mkdir(parents=True, exist_ok=True)
+        shutil.move(tmp_path / name, tmp_path / "gopro" / "test" / name)
+    source = gopro_pairs(tmp_path / "gopro", "test")
+    results, rows = runner.evaluate(IDENTITY, source, metrics.get_protocols("psnr"))
+    assert [row["image"] for row in rows] == ["one/000001", "one/000002", "two/000001"]
+    first, second = (metrics.psnr(*pairs[name]) for name in ("000001", "000002"))
+    assert results["sequences"] == {
+        "one": {"images": 2, "psnr": pytest.approx((first + second) / 2)},
+        "two": {"images": 1, "psnr": pytest.approx(first)},
+    }
+
+
+def test_a_region_is_cut_before_the_network_runs(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path, ["a"], size=(260, 270))
+    blurred, sharp = pairs["a"]
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    seen = []
+    watching = Deblurrer(lambda images: seen.append(images.numpy()) or images)
+    protocols = metrics.get_protocols("psnr_crop256,ssim_crop256,psnr_randomcrop256")
+    results, _ = runner.evaluate(watching, source, protocols, seed=7)
+    assert [images.shape for images in seen] == [(1, 256, 256, 3)] * 2  # once for each region
+    np.testing.assert_allclose(seen[0][0], blurred[2:258, 7:263] / 255.0, atol=1e-6)
+    expected = metrics.psnr(blurred[2:258, 7:263], sharp[2:258, 7:263])
+    assert results["metrics"]["psnr_crop256"] == results["blurred"]["psnr_crop256"] == pytest.approx(expected)
+    top, left, *_ = metrics.region_box("randomcrop256", 260, 270, seed=7, index=0)
+    np.testing.assert_allclose(seen[1][0], blurred[top : top + 256, left : left + 256] / 255.0, atol=1e-6)
+
+
+def test_an_image_below_the_crop_is_one_line(pair_folders):
+    with pytest.raises(DeblurError, match="at least 256x256"):
+        runner.evaluate(IDENTITY, folder_pairs(*pair_folders), metrics.get_protocols("psnr_crop256"))
+
+
+def test_swapped_folders_are_refused_before_anything_is_restored(pair_folders):
+    perfect = Perfect({})
+    with pytest.raises(DeblurError, match="swapped"):
+        runner.evaluate(perfect, folder_pairs(*pair_folders[::-1]), metrics.get_protocols("psnr"))
+    assert perfect.asked == []
+
+
+@pytest.mark.parametrize(
+    "trained, scored, warned",
+    [
+        ("blur", "blur", False),
+        ("blur_gamma", "blur_gamma", False),
+        (None, "blur", False),
+        ("blur", "blur_gamma", True),
+        ("blur_gamma", "blur", True),
+        ("synthesized", "blur", True),
+    ],
+)
+def test_the_other_blur_kind_warns(trained, scored, warned, capfd):
+    model = Deblurrer(lambda images: images, {"data": {"blur_kind": trained}} if trained else {})
+    results, _ = runner.evaluate(model, Source({"a": 1}, scored), [level_protocol()])
+    said = capfd.readouterr().err
+    assert ("warning: " in said) is warned and len(results["warnings"]) == int(warned)
+    for warning in results["warnings"]:
+        assert f"trained on blur kind '{trained}' and is scored on '{scored}'" in warning
+        assert ("3 dB" in warning) is ("synthesized" not in (trained, scored))
+        assert f"warning: {warning}\n" in said
+
+
+def test_part_of_a_data_set_is_said(capfd):
+    source = Source({"a": 1})
+    source.description |= {"pairs": 1, "pairs_in_full": 1111}
+    runner.evaluate(IDENTITY, source, [level_protocol()])
+    assert "1 of the 1111 pairs of the full set" in capfd.readouterr().err
+
+
+def test_the_table_shows_every_number_with_its_protocol():
+    levels = {"city/0001": 10, "city/0002": 20}
+    results, _ = runner.evaluate(IDENTITY, Source(levels), [level_protocol(), level_protocol("other")])
+    lines = runner.table(results).splitlines()
+    assert lines[0] == "2 images, made up, blur kind blur"
+    assert [line.split() for line in lines[2:4]] == [
+        ["level", "15.0000", "15.0000"],
+        ["other", "15.0000", "15.0000"],
+    ]
+    assert lines[4].split() == ["city", "(2):", "level", "15.0000", "other", "15.0000"]
+
+
+# ----------------------------------------------------------------------------------------- files
+
+
+def test_files_are_restored_and_a_bad_one_does_not_stop_the_others(tmp_path):
+    image = np.random.default_rng(0).integers(0, 100, (5, 7, 3), np.uint8)
+    for name in ("a.png", "c.png"):
+        write_image(tmp_path / name, image)
+    (tmp_path / "b.png").write_bytes(b"no image")
+    names = ["a.png", "b.png", "missing.png", "c.png"]
+    jobs = [(str(tmp_path / name), str(tmp_path / "out" / "deep" / name)) for name in names]
+    failures = runner.deblur_files(Deblurrer(lambda images: 2.0 * images), jobs)
+    assert len(failures) == 2
+    assert str(tmp_path / "b.png") in failures[0] and str(tmp_path / "missing.png") in failures[1]
+    out = tmp_path / "out" / "deep"
+    assert sorted(path.name for path in out.iterdir()) == ["a.png", "c.png"]
+    np.testing.assert_array_equal(read_image(out / "c.png"), 2 * image)
+
+
+def test_side_by_side_is_before_and_after(tmp_path):
+    image = np.random.default_rng(0).integers(0, 100, (5, 7, 3), np.uint8)
+    write_image(tmp_path / "a.png", image)
+    jobs = [(str(tmp_path / "a.png"), str(tmp_path / "out.png"))]
+    assert runner.deblur_files(Deblurrer(lambda images: 2.0 * images), jobs, side_by_side=True) == []
+    picture = read_image(tmp_path / "out.png")
+    np.testing.assert_array_equal(picture, np.concatenate([image, 2 * image], axis=1))
+
+
+# ----------------------------------------------------------------------------------------- make_source
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ({"gopro_dir": "G", "blur_dir": "B"}, "--gopro_dir stands alone"),
+        ({"gopro_dir": "G", "sharp_dir": "S"}, "--gopro_dir stands alone"),
+        ({"gopro_dir": "G", "synthesize": True}, "--gopro_dir stands alone"),
+        ({"blur_dir": "B"}, "--blur_dir=B needs --sharp_dir"),
+        ({"sharp_dir": "S"}, "--sharp_dir=S needs --blur_dir beside it, or --synthesize"),
+        ({"blur_dir": "B", "synthesize": True}, "--blur_dir and --synthesize exclude each other"),
+        ({"blur_dir": "B", "sharp_dir": "S", "synthesize": True}, "--blur_dir and --synthesize exclude each other"),
+    ],
+)
+def test_flags_that_mean_nothing_together_are_refused(tiny_config, flags, words):
+    with pytest.raises(DeblurError) as caught:
+        runner.make_source(tiny_config, "train", **flags)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_two_folders(tiny_config, pair_folders):
+    blur_dir, sharp_dir = pair_folders
+    source = runner.make_source(tiny_config, "train", blur_dir=str(blur_dir), sharp_dir=str(sharp_dir))
+    assert source.names == ("a", "b", "c")
+    np.testing.assert_array_equal(source.pair(1)[0], read_image(blur_dir / "b.png"))
+    np.testing.assert_array_equal(source.pair(1)[1], read_image(sharp_dir / "b.png"))
+    assert source.description["blur_kind"] == "blur"
+
+
+def test_the_blur_kind_is_the_configurations_unless_the_flag_says(tiny_config, tmp_path, make_pairs):
+    for kind, names in (("blur", ["000001"]), ("blur_gamma", ["000001"])):
+        made = make_pairs(tmp_path / kind, names)
+        folder = tmp_path / "gopro" / "train" / "seq"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(tmp_path / kind / "blur", folder / kind)
+        shutil.copytree(tmp_path / kind / "sharp", folder / "sharp", dirs_exist_ok=True)
+    write_image(folder / "blur_gamma" / "000001.png", made["000001"][0] // 2)
+    root = str(tmp_path / "gopro")
+    linear = runner.make_source(tiny_config, "train", gopro_dir=root)
+    gamma = runner.make_source(tiny_config, "train", gopro_dir=root, blur_kind="blur_gamma")
+    np.testing.assert_array_equal(linear.pair(0)[0] // 2, gamma.pair(0)[0])
+    assert [s.description["blur_kind"] for s in (linear, gamma)] == ["blur", "blur_gamma"]
+    tiny_config.blur_kind = "blur_gamma"
+    assert runner.make_source(tiny_config, "train", gopro_dir=root).description["blur_kind"] == "blur_gamma"
+
+
+def test_sharp_photographs_take_the_configurations_shake(tiny_config, pair_folders):
+    tiny_config.shake_length = (5.0, 5.0)
+    tiny_config.shake_noise = 2.0
+    source = runner.make_source(tiny_config, "train", sharp_dir=str(pair_folders[1]), synthesize=True)
+    assert source.names == ("a", "b", "c")
+    assert source.shake.length == (5.0, 5.0) and source.shake.noise == 2.0
+    assert source.description["blur_kind"] == "synthesized"
+
+
+def test_nothing_is_the_embedded_photographs(tiny_config):
+    train = runner.make_source(tiny_config, "train")
+    test = runner.make_source(tiny_config, "test")
+    assert train.description["source"] == test.description["source"] == "embedded"
+    assert "astronaut" in train.names and len(set(train.names)) == len(train)
+    # each test photograph under several shakes, and none of them trained on
+    assert len(test) == runner.EMBEDDED_SHAKES * len({name.split("/")[0] for name in test.names})
+    assert not {name.split("/")[0] for name in test.names} & set(train.names)
+
+
+# ----------------------------------------------------------------------------------------- train
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ({"augmentation": "flip"}, "--config.augmentation=flip: choose none, flips, flips_and_rotations"),
+        ({"grad_clip_mode": "l2"}, "--config.grad_clip_mode=l2: choose norm, magnitude, value, none"),
+        ({"steps": 0}, "--config.steps=0: must be at least 1"),
+        ({"batch_size": 0}, "--config.batch_size=0"),
+        ({"crop": -16}, "--config.crop=-16"),
+        ({"checkpoint_every": 0}, "--config.checkpoint_every=0"),
+        ({"log_every": 0}, "--config.log_every=0"),
+        ({"crop": 40}, "--config.crop=40: must be a multiple of 16"),
+        ({"seed": -1}, "--config.seed=-1"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_at_once(tiny_config, tmp_path, override, words):
+    tiny_config.update(override)
+    source = runner.make_source(tiny_config, "train")
+    with pytest.raises(DeblurError) as caught:
+        runner.train(tiny_config, str(tmp_path / "run"), source)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_precision_is_refused(tiny_config, tmp_path):
+    source = runner.make_source(tiny_config, "train")
+    with pytest.raises(DeblurError, match="--precision=float8: choose auto, float32, mixed_bfloat16"):
+        runner.train(tiny_config, str(tmp_path / "run"), source, "float8")
+
+
+def test_images_below_the_crop_are_refused_with_their_names(tiny_config, pair_folders, tmp_path):
+    tiny_config.crop = 64
+    source = folder_pairs(*pair_folders)
+    with pytest.raises(DeblurError, match=r"a\.png \(48x40\).*smaller than the crop of 64"):
+        runner.train(tiny_config, str(tmp_path / "run"), source, "float32")
+
+
+def test_a_critic_that_the_crop_does_not_fit_is_one_line(tiny_config, tmp_path):
+    tiny_config.crop = 48  # the generator takes it, the critic halves it five times
+    source = runner.make_source(tiny_config, "train")
+    with pytest.raises(DeblurError, match="crop=48"):
+        runner.train(tiny_config, str(tmp_path / "run"), source, "float32")
+
+
+def test_a_work_directory_that_cannot_be_made_is_one_line(tiny_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    source = runner.make_source(tiny_config, "train")
+    with pytest.raises(DeblurError, match="--workdir=.*file/run: cannot make that folder"):
+        runner.train(tiny_config, str(tmp_path / "file" / "run"), source, "float32")
+
+
+def test_what_a_training_leaves(trained_run, deterministic_madn):
+    assert {path.name for path in trained_run.iterdir()} == {"checkpoints", "config.json", "events", "samples"}
+    metadata = json.loads((trained_run / "config.json").read_text())
+    assert ml_collections.ConfigDict(metadata["config"]).to_json() == deterministic_madn.to_json()
+    assert metadata["precision"] == "float32" and metadata["stack_row"] == ROW
+    source = runner.make_source(deterministic_madn, "train")
+    assert metadata["data"] == json.loads(json.dumps(source.description))
+
+    # before | after | truth of the first pair
+    assert [path.name for path in (trained_run / "samples").iterdir()] == ["step_0000006.png"]
+    picture = read_image(trained_run / "samples" / "step_0000006.png")
+    blurred, sharp = (image[:512, :512] for image in source.pair(0))
+    width = blurred.shape[1]
+    np.testing.assert_array_equal(picture[:, :width], blurred)
+    np.testing.assert_array_equal(picture[:, 2 * width :], sharp)
+    assert picture.shape == (blurred.shape[0], 3 * width, 3)
+
+    tags = {}
+    for file in pathlib.Path(trained_run / "events").iterdir():
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                tags.setdefault(value.tag, []).append(event.step)
+    assert tags["generator/loss"] == [2, 4, 6] and tags["discriminator/loss"] == [2, 4, 6]
+    assert tags["before_after_truth"] == [6]
+
+
+def test_a_complete_training_says_so(trained_run, deterministic_madn, tmp_path, capfd):
+    shutil.copytree(trained_run, tmp_path / "run")
+    source = runner.make_source(deterministic_madn, "train")
+    cache = str(trained_run.parent / "cache")
+    assert runner.train(deterministic_madn, str(tmp_path / "run"), source, "float32", cache) == {}
+    assert f"complete: {tmp_path}/run/checkpoints/ckpt-6 is at step 6 of 6\n" in capfd.readouterr().err
+
+
+def test_resuming_with_other_settings_is_refused_and_changes_nothing(trained_run, tiny_madn, tmp_path):
+    shutil.copytree(trained_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    other = tiny_madn(deterministic=True, num_res_blocks=0, generator_learning_rate=3e-4, steps=8, log_every=1)
+    source = runner.make_source(other, "train")
+    with pytest.raises(DeblurError) as caught:
+        runner.train(other, str(tmp_path / "run"), source, "float32")
+    message = str(caught.value)
+    assert "generator_learning_rate=0.0001 (now 0.0003), steps=6 (now 8): " in message
+    assert "log_every" not in message and "\n" not in message
+    with pytest.raises(DeblurError, match=r"precision=float32 \(now mixed_bfloat16\)"):
+        same = tiny_madn(deterministic=True, num_res_blocks=0)
+        runner.train(same, str(tmp_path / "run"), source, "mixed_bfloat16")
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

@@ -1,0 +1,269 @@
+"""The loop around train_step, run on a trainer whose every number is known."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.training import loop
+from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.gan import GanTrainer
+
+
+class Adder(tf.keras.Model):
+    """weight += batch; its losses are the batch, and twice the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.weight = tf.Variable(0.0)
+
+    def train_step(self, batch):
+        self.weight.assign_add(batch)
+        self.step.assign_add(1)
+        return {"generator/pixel": batch, "generator/loss": 2.0 * batch}
+
+
+METADATA = {"config": {}, "precision": "float32", "data": {}}
+
+
+def checkpoints_in(folder, trainer):
+    return Checkpoints(str(folder), trainer, METADATA)
+
+
+def numbers_from(start, bad=None):
+    """The batch of step n is n; that of step `bad` is not a number."""
+    for step in range(start + 1, 1000):
+        yield tf.constant(float("nan") if step == bad else float(step))
+
+
+def run(folder, trainer=None, make_batches=numbers_from, steps=6, checkpoint_every=2, **options):
+    trainer = trainer or Adder()
+    options = {"log_every": 2, **options}
+    checkpoints = checkpoints_in(folder, trainer)
+    logs = loop.run(trainer, make_batches, checkpoints, steps=steps, checkpoint_every=checkpoint_every, **options)
+    return trainer, logs
+
+
+def saved_steps(folder):
+    return sorted(int(path.stem.split("-")[1]) for path in (folder / "checkpoints").glob("*.index"))
+
+
+def weight_in(folder, step):
+    reader = tf.train.load_checkpoint(str(folder / "checkpoints" / f"ckpt-{step}"))
+    return reader.get_tensor("trainer/weight/.ATTRIBUTES/VARIABLE_VALUE")
+
+
+# ----------------------------------------------------------------------------------------- the whole way
+
+
+def test_runs_every_step_once_and_saves_when_due(tmp_path):
+    trainer, logs = run(tmp_path, steps=7, checkpoint_every=3)
+    assert int(trainer.step) == 7 and float(trainer.weight) == 1 + 2 + 3 + 4 + 5 + 6 + 7
+    assert logs == {"generator/pixel": 7.0, "generator/loss": 14.0}
+    assert saved_steps(tmp_path) == [3, 6, 7]
+    assert [weight_in(tmp_path, step) for step in (3, 6, 7)] == [6, 21, 28]
+
+
+def test_goes_on_where_it_stopped_with_the_batches_from_there(tmp_path, capfd):
+    run(tmp_path, steps=4)
+    asked = []
+
+    def make_batches(start):
+        asked.append(start)
+        return numbers_from(start)
+
+    trainer, _ = run(tmp_path, make_batches=make_batches, steps=6)
+    assert asked == [4]
+    assert float(trainer.weight) == 21
+    assert f"resuming from {tmp_path}/checkpoints/ckpt-4\n" in capfd.readouterr().err
+
+
+def test_a_complete_run_says_so_and_does_nothing(tmp_path, capfd):
+    run(tmp_path, steps=4)
+    capfd.readouterr()
+
+    def never(start):
+        raise AssertionError("no batch is needed")
+
+    trainer, logs = run(tmp_path, make_batches=never, steps=4)
+    said = capfd.readouterr().err
+    assert said == f"complete: {tmp_path}/checkpoints/ckpt-4 is at step 4 of 4\n"
+    assert logs == {} and float(trainer.weight) == 10
+    assert saved_steps(tmp_path) == [2, 4]
+
+
+def test_writes_scalars_every_log_every_steps_and_at_the_end(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+    run(tmp_path, steps=5, writer=writer, log_every=2)
+    writer.close()
+    (events,) = (tmp_path / "events").iterdir()
+    found = {}
+    for record in tf.data.TFRecordDataset(str(events)):
+        event = tf.compat.v1.Event.FromString(record.numpy())
+        for value in event.summary.value:
+            found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    waited = found.pop("input/share_of_time_waited")
+    assert found == {
+        "generator/pixel": {2: 2.0, 4: 4.0, 5: 5.0},
+        "generator/loss": {2: 4.0, 4: 8.0, 5: 10.0},
+    }
+    assert waited.keys() == {2, 4, 5} and all(0 <= share <= 1 for share in waited.values())
+
+
+@pytest.mark.parametrize("image_every, expected", [(0, [5]), (2, [2, 4, 5]), (5, [5])])
+def test_pictures_every_image_every_steps_and_at_the_end(tmp_path, image_every, expected):
+    seen = []
+    run(tmp_path, steps=5, on_images=seen.append, image_every=image_every)
+    assert seen == expected
+
+
+# ----------------------------------------------------------------------------------------- progress
+
+
+def test_progress_on_a_file_is_short_and_ends_with_the_total(tmp_path, capfd):
+    run(tmp_path, steps=300, checkpoint_every=1000)
+    said = capfd.readouterr().err
+    # 300 fast steps: a live bar would have written a dozen updates
+    assert said.count("\r") <= 3
+    last = said.split("\r")[-1]
+    assert "train: 100%" in last and "300/300" in last and "loss 600.0000" in last and "data " in last
+
+
+def test_progress_of_a_resumed_run_starts_where_it_stopped(tmp_path, capfd):
+    run(tmp_path, steps=4)
+    capfd.readouterr()
+    run(tmp_path, steps=8)
+    bar = capfd.readouterr().err.split("\r")[1]
+    assert "50%" in bar and "4/8" in bar
+
+
+# ----------------------------------------------------------------------------------------- bad numbers
+
+
+@pytest.mark.parametrize("bad, saved", [(5, [2, 4]), (4, [2]), (6, [2, 4]), (1, [])])
+def test_a_non_finite_loss_stops_before_anything_bad_is_saved(tmp_path, bad, saved):
+    with pytest.raises(DeblurError) as caught:
+        run(tmp_path, make_batches=lambda start: numbers_from(start, bad))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"step {bad}: generator/pixel=nan, generator/loss=nan: ")
+    last = f"{tmp_path}/checkpoints/ckpt-{saved[-1]}" if saved else "none"
+    assert f"the last good checkpoint is {last};" in message
+    assert saved_steps(tmp_path) == saved
+    for step in saved:
+        assert weight_in(tmp_path, step) == step * (step + 1) / 2
+
+
+def test_only_the_term_that_went_wrong_is_named(tmp_path):
+    class Infinite(Adder):
+        def train_step(self, batch):
+            return {**super().train_step(batch), "discriminator/loss": 1.0 / (3.0 - batch)}
+
+    with pytest.raises(DeblurError, match=r"^step 3: discriminator/loss=-?inf: training stopped"):
+        run(tmp_path, Infinite())
+
+
+class Scale(tf.keras.layers.Layer):
+    """x -> w x with w = 1; its gradient is not a number where the root's slope is infinite."""
+
+    def build(self, shape):
+        self.w = self.add_weight(name="w", shape=(), initializer="ones")
+
+    def call(self, x):
+        return {"restored": self.w * x}
+
+
+class RootObjective:
+    def losses(self, outputs, batch, discriminator):
+        # At restored = sharp: sqrt(0) = 0, a good loss, whose derivative is inf * 0.
+        return {"content": tf.sqrt(tf.reduce_mean((outputs["restored"] - batch["sharp"]) ** 2, axis=1))}, {}
+
+
+def test_a_bad_gradient_behind_a_good_loss_stops_before_the_weights_are_saved(tmp_path):
+    generator = Scale()
+    generator(tf.ones([1, 3]))
+    adam = tf.keras.optimizers.Adam(1e-3)
+    trainer = GanTrainer(generator, None, RootObjective(), adam, None, global_batch_size=2)
+
+    def make_batches(start):
+        for step in range(start + 1, 10):
+            blurred = tf.ones([2, 3])
+            if step == 3:  # what the generator makes of it is exactly the truth
+                yield {"blurred": blurred, "sharp": generator(blurred)["restored"]}
+            else:
+                yield {"blurred": blurred, "sharp": 0.5 * blurred}
+
+    with pytest.raises(DeblurError, match=r"^step 3: generator/gradient_norm=nan: "):
+        run(tmp_path, trainer, make_batches, checkpoint_every=1)
+    assert saved_steps(tmp_path) == [1, 2]
+    reader = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "ckpt-2"))
+    assert np.isfinite(reader.get_tensor("trainer/generator/w/.ATTRIBUTES/VARIABLE_VALUE"))
+
+
+# ----------------------------------------------------------------------------------------- stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_step_saves_it_and_can_be_resumed(tmp_path, number, capfd):
+    before = signal.getsignal(number)
+
+    def make_batches(start):
+        for step, batch in enumerate(numbers_from(start), start + 1):
+            if step == 3:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    with pytest.raises(loop.Interrupted) as caught:
+        run(tmp_path, make_batches=make_batches, steps=6, checkpoint_every=5)
+    assert str(caught.value) == f"stopped at step 3 of 6: {tmp_path}/checkpoints/ckpt-3; start again to resume"
+    assert "stopping after this step; once more to stop at once" in capfd.readouterr().err
+    assert saved_steps(tmp_path) == [3] and weight_in(tmp_path, 3) == 6
+    assert signal.getsignal(number) is before
+    trainer, _ = run(tmp_path, checkpoint_every=5)
+    assert float(trainer.weight) == 21
+
+
+def test_a_signal_during_the_last_step_is_a_complete_run(tmp_path):
+    def make_batches(start):
+        for step, batch in enumerate(numbers_from(start), start + 1):
+            if step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    trainer, logs = run(tmp_path, make_batches=make_batches)
+    assert int(trainer.step) == 6 and logs["generator/loss"] == 12.0
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    def make_batches(start):
+        for step, batch in enumerate(numbers_from(start), start + 1):
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+            yield batch
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, make_batches=make_batches)
+    assert saved_steps(tmp_path) == [2]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_as_before_after_an_error(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(DeblurError):
+        run(tmp_path, make_batches=lambda start: numbers_from(start, bad=1))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_runs_outside_the_main_thread_too(tmp_path):
+    result = []
+    thread = threading.Thread(target=lambda: result.append(run(tmp_path)[1]))
+    thread.start()
+    thread.join(60)
+    assert result == [{"generator/pixel": 6.0, "generator/loss": 12.0}]
