@@ -231,8 +231,10 @@ class Madn(tf.keras.Model):
         stop_gradient_between_scales=False,
         **kwargs,
     ):
-        if len(widths) != 3 or min(widths) < 1 or num_res_blocks < 1:
-            raise DeblurError(f"widths={tuple(widths)}, num_res_blocks={num_res_blocks}: need three widths, all from 1")
+        if len(widths) != 3 or min(widths) < 1 or num_res_blocks < 0:
+            raise DeblurError(
+                f"widths={tuple(widths)}, num_res_blocks={num_res_blocks}: need three widths from 1, blocks from 0"
+            )
         # The pyramid, the Sobel map and the sums with the input stay in float32; the layers cast for themselves.
         super().__init__(**{"name": "madn", "autocast": False, **kwargs})
         self.widths = tuple(widths)
