@@ -7,9 +7,7 @@ from setuptools import find_packages, setup
 
 # Read as text: importing the package would need its requirements while they are being installed.
 VERSION = re.search(r'^__version__ = "(.+)"$', Path("tfdeblur/__init__.py").read_text(), re.MULTILINE)[1]
-REQUIREMENTS = [
-    line for line in Path("requirements.txt").read_text().splitlines() if line and not line.startswith("#")
-]
+REQUIREMENTS = [line for line in Path("requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
 # These folders install inside tfdeblur: as bare names they would clash in site-packages (`datasets` is
 # Hugging Face's), and a wheel must find its configurations and dataset builders away from a checkout.
 GUESTS = ("datasets", "experiments")

@@ -4,14 +4,19 @@ import contextlib
 import importlib.util
 import pathlib
 import sys
+import types
 
 import numpy as np
 import pytest
 
 pytest.register_assert_rewrite("tests.contracts")  # before its first import, for readable failures
 
+import tfdeblur  # noqa: E402
+from tfdeblur import runner, systems  # noqa: E402
 from tfdeblur.compat import tf  # noqa: E402
 from tfdeblur.data.images import write_image  # noqa: E402
+from tfdeblur.export import export_saved_model  # noqa: E402
+from tfdeblur.training.gan import GanTrainer  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -79,6 +84,78 @@ def tiny_config(tiny_madn):
     return tiny_madn()
 
 
+class ToyGenerator(tf.keras.Model):
+    """Two convolutions with a residual, in the style of the systems: traced and trained in a moment."""
+
+    size_multiple = 4
+
+    def __init__(self):
+        super().__init__(name="toy", autocast=False)
+        self.conv1 = tf.keras.layers.Conv2D(4, 3, padding="same", activation="relu")
+        self.conv2 = tf.keras.layers.Conv2D(3, 3, padding="same", dtype="float32")
+
+    def call(self, x):
+        return {"restored": x + self.conv2(self.conv1(x))}
+
+
+class ToyCritic(tf.keras.Model):
+    """A convolution, the mean, and one logit."""
+
+    def __init__(self):
+        super().__init__(name="toy_critic")
+        self.conv = tf.keras.layers.Conv2D(4, 3, 2, activation="relu")
+        self.dense = tf.keras.layers.Dense(1, dtype="float32")
+
+    def call(self, x):
+        return self.dense(tf.reduce_mean(self.conv(x), axis=(1, 2)))
+
+
+class ToyObjective:
+    """Squared error times `content`, and a critic that wants real images above restored ones."""
+
+    def __init__(self, content=1.0):
+        self.content = content
+
+    def losses(self, outputs, batch, discriminator):
+        error = tf.reduce_mean((outputs["restored"] - batch["sharp"]) ** 2, axis=(1, 2, 3))
+        generator, critic = {"content": self.content * error}, {}
+        if discriminator is not None:
+            fake, real = discriminator(outputs["restored"])[:, 0], discriminator(batch["sharp"])[:, 0]
+            generator["adversarial"] = 0.1 * tf.nn.softplus(-fake)
+            critic["realness"] = tf.nn.softplus(-real) + tf.nn.softplus(fake)
+        return generator, critic
+
+
+@pytest.fixture(scope="session")
+def toy_trainer():
+    """Function -> a GanTrainer of two small networks, with the same weights every time."""
+
+    def make(batch_size=2, critic=True, content=1.0, learning_rate=1e-2, objective=None):
+        tf.keras.utils.set_random_seed(5)
+        networks = [ToyGenerator(), ToyCritic() if critic else None]
+        for network in networks:
+            if network is not None:
+                network(tf.zeros([1, 8, 8, 3]))
+        adams = [tf.keras.optimizers.Adam(learning_rate, epsilon=1e-8, jit_compile=False) for _ in networks]
+        return GanTrainer(*networks, objective or ToyObjective(content), *adams, batch_size)
+
+    return make
+
+
+@pytest.fixture
+def toy_config(toy_trainer, tiny_madn, monkeypatch):
+    """The configuration of a system "toy", known to the runner while the test runs."""
+    module = types.ModuleType("toy_system")
+    module.SETTINGS, module.TARGETS = (), {"scales": 1, "gradient": False}
+    module.make_trainer = lambda config: toy_trainer(config.batch_size)
+    monkeypatch.setitem(sys.modules, "toy_system", module)
+    monkeypatch.setitem(systems.MODULES, "toy", "toy_system")
+    config = tiny_madn(system="toy")
+    for key in set(config) - set(runner.SETTINGS):
+        del config[key]
+    return config
+
+
 def write_pairs(folder, names, size=(40, 48)):
     """Writes <folder>/blur/<name>.png and <folder>/sharp/<name>.png; returns {name: (blurred, sharp)}."""
     pairs = {}
@@ -118,8 +195,6 @@ def trained_run(deterministic_madn, tmp_path_factory):
 
     The decoded photographs lie in `../cache`. Not to be written to: copy what is to be damaged.
     """
-    from tfdeblur import runner
-
     folder = tmp_path_factory.mktemp("trained")
     with same_process_state():
         source = runner.make_source(deterministic_madn, "train")
@@ -130,8 +205,5 @@ def trained_run(deterministic_madn, tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported_run(trained_run):
     """The SavedModel of `trained_run`. Not to be written to: copy what is to be damaged."""
-    import tfdeblur
-    from tfdeblur.export import export_saved_model
-
     export_saved_model(tfdeblur.load(trained_run), trained_run.parent / "export")
     return trained_run.parent / "export"

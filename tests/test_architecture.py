@@ -34,7 +34,18 @@ ARROWS = {
     "demo": _BESIDE_RUNNER,
     "benchmark": _BESIDE_RUNNER,
     "report": _BESIDE_RUNNER,
-    "cli": {"cli", "layers", "losses", *_BESIDE_RUNNER, "info", "demo", "benchmark", "report", "datasets", "experiments"},
+    "cli": {
+        "cli",
+        "layers",
+        "losses",
+        *_BESIDE_RUNNER,
+        "info",
+        "demo",
+        "benchmark",
+        "report",
+        "datasets",
+        "experiments",
+    },
 }
 EVERYBODY_MAY = {"errors", "compat"}
 ONE_SYSTEM = {"training", "losses", "layers", "ops"}  # one paper's folder, and itself
@@ -43,7 +54,13 @@ BASELINES = {"improved_deblurgan": "deblurgan", "structures_guided": "deblurgan"
 ONLY_COMPAT_IMPORTS = {"tensorflow", "tensorflow_addons", "keras", "tf_keras", "packaging", "pkg_resources"}
 NOT_UNDER_THESE_NAMES = {"datasets", "experiments", "tests"}
 # What `import tfdeblur` gives on demand: its use is an import, too.
-LAZY = {"SYSTEMS": "systems", "build": "systems", "load": "inference", "Deblurrer": "inference", "DeblurError": "errors"}
+LAZY = {
+    "SYSTEMS": "systems",
+    "build": "systems",
+    "load": "inference",
+    "Deblurrer": "inference",
+    "DeblurError": "errors",
+}
 
 
 def imported(module, source, is_package=False):

@@ -160,7 +160,7 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
     out = tmp_path / "photographs"
     out.mkdir()
     (out / "holiday.jpg").write_bytes(b"irreplaceable")
-    with pytest.raises(DeblurError, match="exists and is no export of tfdeblur; name a new folder") as caught:
+    with pytest.raises(DeblurError, match="holds holiday.jpg, which no export wrote; name a new") as caught:
         export_saved_model(quick(0.5), out)
     assert str(out) in str(caught.value)
     assert (out / "holiday.jpg").read_bytes() == b"irreplaceable" and os.listdir(out) == ["holiday.jpg"]
@@ -169,9 +169,33 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
 
 def test_a_saved_model_of_someone_else_is_refused_and_kept(tmp_path):
     tf.saved_model.save(Net(0.5), str(tmp_path / "theirs"))
-    with pytest.raises(DeblurError, match="no export of tfdeblur"):
+    with pytest.raises(DeblurError) as caught:
         export_saved_model(quick(0.25), tmp_path / "theirs")
+    assert str(tmp_path / "theirs") in str(caught.value)
     assert float(tf.saved_model.load(str(tmp_path / "theirs")).factor) == 0.5
+
+
+def test_an_earlier_export_that_someone_put_files_into_is_refused_and_kept(tmp_path):
+    out = tmp_path / "out"
+    export_saved_model(quick(0.5), out)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(DeblurError, match="holds notes.txt, which no export wrote"):
+        export_saved_model(quick(0.25), out)
+    assert (out / "notes.txt").read_text() == "mine" and factor_of(out) == 0.5
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_folder_beside_it_is_kept_whatever_its_name(tmp_path, earlier):
+    out = tmp_path / "out"
+    if earlier:
+        export_saved_model(quick(0.5), out)
+    neighbours = [tmp_path / name for name in ("out.before", "out.tmp", "out.old", ".export-1")]
+    for folder in neighbours:
+        folder.mkdir()
+        (folder / "mine.txt").write_text("mine")
+    export_saved_model(quick(0.25), out)
+    assert factor_of(out) == 0.25
+    assert [folder.name for folder in neighbours if not (folder / "mine.txt").exists()] == []
 
 
 def test_a_file_in_the_way_is_refused_and_kept(tmp_path):

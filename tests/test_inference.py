@@ -145,6 +145,19 @@ def test_one_checkpoint_loads_by_its_prefix(trained_run):
     assert any(np.any(a != b) for a, b in weights)
 
 
+def test_the_policy_is_that_of_the_arithmetic_not_of_the_weights(trained_run):
+    image = noise(16, 16, 3)
+    exact = tfdeblur.load(trained_run)
+    rounded = tfdeblur.load(trained_run, "mixed_bfloat16")
+    assert exact.net.compute_dtype == "float32" and rounded.net.compute_dtype == "bfloat16"
+    for a, b in zip(exact.net.get_weights(), rounded.net.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert rounded.restore(image).dtype == np.float32
+    difference = np.abs(rounded.restore(image) - exact.restore(image)).max()
+    assert 0 < difference < 0.03
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
 def test_a_moved_work_directory_loads(trained_run, tmp_path):
     shutil.copytree(trained_run, tmp_path / "moved")
     image = noise(6, 9, 3)
@@ -202,14 +215,16 @@ class Bare(tf.Module):
     "metadata",
     [
         {"config": {"system": "unheard_of"}},
-        {"config": {"system": "madn", "widths": [4, 6, 8]}},  # a configuration without the newer keys
-        {"config": {"system": "madn", "widths": [4, 6, 8], "num_res_blocks": 0, "global_residual": False}},
-        {"version": "0.0.1"},
+        {"config": {}},
+        {"config": {"system": "madn", "widths": [4, 6, 8]}},  # without the newer keys
+        {"config": {"system": "madn", "widths": 64, "num_res_blocks": 1}},
+        {"config": None},
     ],
-    ids=["unknown system", "keys missing", "one key missing", "no configuration"],
+    ids=["unknown system", "empty", "keys missing", "another kind of value", "no configuration"],
 )
 def test_a_checkpoint_of_another_version(tmp_path, metadata):
-    Checkpoints(str(tmp_path), Bare(), metadata).save()
+    rest = {"data": {}, "precision": "float32"} if metadata["config"] is not None else {}
+    Checkpoints(str(tmp_path), Bare(), {**metadata, **rest}).save()
     with pytest.raises(DeblurError) as caught:
         tfdeblur.load(tmp_path)
     assert "\n" not in str(caught.value)
@@ -221,7 +236,8 @@ def test_a_checkpoint_of_something_else(tmp_path):
 
 
 def test_a_checkpoint_with_other_weights_than_its_configuration_says(trained_run, tiny_madn, tmp_path):
-    metadata = {"config": {**tiny_madn(num_res_blocks=0).to_dict(), "widths": (4, 6, 10)}}
+    config = {**tiny_madn(num_res_blocks=0).to_dict(), "widths": (4, 6, 10)}
+    metadata = {"config": config, "data": {}, "precision": "float32"}
     net = tfdeblur.build("madn", widths=(4, 6, 8), num_res_blocks=0)
     trainer = Bare()
     trainer.generator = net

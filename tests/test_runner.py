@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import runpy
 import shutil
 
 import ml_collections
@@ -169,9 +170,27 @@ def test_a_region_is_cut_before_the_network_runs(tmp_path, make_pairs):
     np.testing.assert_allclose(seen[1][0], blurred[top : top + 256, left : left + 256] / 255.0, atol=1e-6)
 
 
-def test_an_image_below_the_crop_is_one_line(pair_folders):
-    with pytest.raises(DeblurError, match="at least 256x256"):
-        runner.evaluate(IDENTITY, folder_pairs(*pair_folders), metrics.get_protocols("psnr_crop256"))
+def test_an_image_too_small_for_a_protocol_is_refused_before_anything_is_restored(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path, ["a", "b"], size=(256, 256)) | make_pairs(tmp_path, ["c"], size=(255, 256))
+    perfect = Perfect(pairs)
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    with pytest.raises(DeblurError, match="at least 256x256, got 255x256"):
+        runner.evaluate(perfect, source, metrics.get_protocols("psnr,psnr_crop256"))
+    assert perfect.asked == []
+
+
+def test_results_that_could_not_be_written_are_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    runner.check_targets(str(tmp_path / "new" / "results.json"), None, picture=str(tmp_path / "bars.png"))
+    assert (tmp_path / "new").is_dir()
+    for paths, picture, words in (
+        ([str(tmp_path / "file" / "out.json")], None, "cannot make its folder"),
+        ([None, str(tmp_path / "new")], None, "is a folder"),
+        ([], str(tmp_path / "bars.txt"), "name a picture"),
+    ):
+        with pytest.raises(DeblurError, match=words) as caught:
+            runner.check_targets(*paths, picture=picture)
+        assert "\n" not in str(caught.value)
 
 
 def test_swapped_folders_are_refused_before_anything_is_restored(pair_folders):
@@ -328,17 +347,39 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
         ({"crop": -16}, "--config.crop=-16"),
         ({"checkpoint_every": 0}, "--config.checkpoint_every=0"),
         ({"log_every": 0}, "--config.log_every=0"),
-        ({"crop": 40}, "--config.crop=40: must be a multiple of 16"),
         ({"seed": -1}, "--config.seed=-1"),
+        ({"seed": 2**32}, "--config.seed=4294967296"),
+        ({"blur_kind": "gamma"}, "--config.blur_kind=gamma: choose blur, blur_gamma"),
+        ({"generator_learning_rate": 0.0}, "--config.generator_learning_rate=0.0: must be above 0"),
+        ({"discriminator_learning_rate": -1e-4}, "--config.discriminator_learning_rate=-0.0001: must be above 0"),
+        ({"generator_learning_rate": float("nan")}, "--config.generator_learning_rate=nan: must be above 0"),
+        ({"decay_power": 0.0}, "--config.decay_power=0.0: must be above 0"),
+        ({"shake_length": (9.0, 3.0)}, "shake length (9.0, 3.0)"),
+        ({"shake_noise": -1.0}, "noise -1.0"),
+        ({"system": "madm"}, "unknown system 'madm': choose from madn; did you mean madn?"),
+        ({"widht": (4, 6, 8)}, "--config.widht: madn has no such setting"),
     ],
 )
 def test_values_that_cannot_work_are_refused_at_once(tiny_config, tmp_path, override, words):
-    tiny_config.update(override)
     source = runner.make_source(tiny_config, "train")
+    tiny_config.update(override)
     with pytest.raises(DeblurError) as caught:
         runner.train(tiny_config, str(tmp_path / "run"), source)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("key", ["system", "crop", "shake_noise", "widths", "lambda_adv", "grad_clip_mode"])
+def test_a_configuration_that_lacks_a_setting_is_refused(tiny_config, key):
+    del tiny_config[key]
+    with pytest.raises(DeblurError, match=f"the configuration lacks '{key}'"):
+        runner.check_config(tiny_config)
+
+
+@pytest.mark.parametrize("name", ["gopro", "smoke", "demo", "fig9"])
+def test_the_configurations_that_ship_pass_the_check(name):
+    path = pathlib.Path(__file__).parents[1] / "experiments" / "madn" / f"{name}.py"
+    runner.check_config(runpy.run_path(str(path))["get_config"]())
 
 
 def test_an_unknown_precision_is_refused(tiny_config, tmp_path):
@@ -354,11 +395,25 @@ def test_images_below_the_crop_are_refused_with_their_names(tiny_config, pair_fo
         runner.train(tiny_config, str(tmp_path / "run"), source, "float32")
 
 
-def test_a_critic_that_the_crop_does_not_fit_is_one_line(tiny_config, tmp_path):
-    tiny_config.crop = 48  # the generator takes it, the critic halves it five times
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ({"crop": 40}, "crop=40: must be a multiple of 16"),
+        ({"crop": 48}, "crop=48: MADN's discriminator halves it five times"),
+        ({"widths": (4, 6)}, "widths=(4, 6)"),
+        ({"widths": (4, 6, 0)}, "widths=(4, 6, 0)"),
+        ({"num_res_blocks": -1}, "num_res_blocks=-1"),
+        ({"discriminator_widths": (4, 4)}, "widths=(4, 4)"),
+        ({"discriminator_dense_units": 0}, "dense_units=0"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_one_line(tiny_config, tmp_path, override, words):
+    tiny_config.update(override)
     source = runner.make_source(tiny_config, "train")
-    with pytest.raises(DeblurError, match="crop=48"):
+    with pytest.raises(DeblurError) as caught:
         runner.train(tiny_config, str(tmp_path / "run"), source, "float32")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_work_directory_that_cannot_be_made_is_one_line(tiny_config, tmp_path):

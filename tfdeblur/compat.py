@@ -27,6 +27,7 @@ else:
 
 import tensorflow as tf  # noqa: E402
 
+STACK = f"TensorFlow {tf.__version__}, row {ROW}"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 

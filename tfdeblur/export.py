@@ -37,6 +37,8 @@ def export_saved_model(deblurrer, out):
     if not hasattr(deblurrer, "net"):
         raise DeblurError("the model is an export itself: copy its folder, or export from the work directory")
     out = os.path.abspath(out)
+    if os.path.isfile(out):
+        raise DeblurError(f"{out}: is a file; name a folder with --out")
     foreign = set(os.listdir(out)) - _WRITTEN if os.path.isdir(out) else set()
     if foreign:
         raise DeblurError(f"{out}: holds {sorted(foreign)[0]}, which no export wrote; name a new folder with --out")

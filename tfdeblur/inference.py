@@ -75,11 +75,12 @@ class Deblurrer:
             return to_uint8(self._run(uint8_to_01(image))).numpy()
         if not np.issubdtype(image.dtype, np.floating):
             raise DeblurError(f"an image of dtype {image.dtype}: need uint8, or float in [0, 1]")
+        if not np.isfinite(image).all():
+            raise DeblurError("a float image with NaN or infinite values: need [0, 1]")
         low, high = image.min(), image.max()
-        if not (low >= 0.0 and high <= 1.0):
-            raise DeblurError(
-                f"a float image with values from {low:g} to {high:g}: need [0, 1]; divide 8-bit values by 255"
-            )
+        if low < 0.0 or high > 1.0:
+            remedy = "divide 8-bit values by 255" if high > 2.0 else "clip it"
+            raise DeblurError(f"a float image with values from {low:g} to {high:g}: need [0, 1]; {remedy}")
         return self._run(image).numpy().astype(image.dtype)
 
     def _run(self, image_01):
@@ -119,7 +120,7 @@ def _load_export(path):
             metadata = json.load(file)
         model = tf.saved_model.load(path)
         serve = model.signatures["serving_default"]
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+    except (OSError, KeyError, *checkpoints.UNREADABLE) as error:
         raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
     deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata, path)
     deblurrer.model = model  # the signature holds its variables only weakly

@@ -33,7 +33,8 @@ def _panel(rows, protocol):
     finite = [value for pair in pairs for value in pair if np.isfinite(value)]
     top = max(finite, default=1.0)
     # Bars from zero would all look alike: the axis starts below the smallest, and says where.
-    bottom = min(finite, default=0.0) - 0.25 * (top - min(finite, default=0.0)) - 1e-9
+    lowest = min(finite, default=0.0)
+    bottom = max(lowest - 0.25 * (top - lowest), 0.0) - 1e-9
     for place, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
         for side, (value, colour) in enumerate(zip(pair, (_BLURRED, _RESTORED), strict=True)):
             share = (min(value, top) - bottom) / (top - bottom)
@@ -41,6 +42,6 @@ def _panel(rows, protocol):
             y = int(base - share * (base - 60))
             cv2.rectangle(picture, (x, y), (x + 50, base), colour, -1)
             write(f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}", x, y - 5)
-        write(row["image"][-20:], place * slot + 8, base + 18)
-    write(f"axis starts at {bottom:.3g}", 8, base + 40)
+        write(row["image"][-17:], place * slot + 8, base + 18)
+    write(f"axis starts at {max(bottom, 0):.3g}", 8, base + 40)
     return picture

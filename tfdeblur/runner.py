@@ -1,6 +1,7 @@
 """Joins systems, data, training and metrics: `train` and `evaluate` as functions."""
 
 import contextlib
+import fcntl
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ import tqdm
 
 import tfdeblur
 from tfdeblur import metrics, systems
-from tfdeblur.compat import PRECISIONS, ROW, auto_precision, precision, tf
+from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, precision, tf
 from tfdeblur.data import shaken, sources
 from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, write_image
 from tfdeblur.data.layouts import BLUR_KINDS
@@ -119,7 +120,7 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
     """
     check_config(config)
     policy = resolve_precision(precision_name, training=True)
-    say(f"{config.system}: {device()}, {policy}, TensorFlow {tf.__version__}")
+    say(f"{config.system}: {device()}, {policy}, {STACK}")
     sizes = source.check(config.crop)
     say(_describe(source))
 
@@ -127,6 +128,22 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
+    with _lock(workdir):
+        return _train(config, workdir, source, sizes, policy, cache_dir)
+
+
+@contextlib.contextmanager
+def _lock(workdir):
+    """One training at a time in a work directory; the system frees the lock however the process ends."""
+    with open(os.path.join(workdir, "lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeblurError(f"{workdir}: another training is running there; wait, or name another folder") from error
+        yield
+
+
+def _train(config, workdir, source, sizes, policy, cache_dir):
     tf.keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -204,8 +221,8 @@ def check_config(config):
         if config[key] < 1:
             raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
     for key in config:
-        if key.endswith(("learning_rate", "decay_power")) and not config[key] > 0:
-            raise DeblurError(f"--config.{key}={config[key]}: must be above 0")
+        if key.endswith(("learning_rate", "decay_power")) and not 0 < config[key] < float("inf"):
+            raise DeblurError(f"--config.{key}={config[key]}: must be a number above 0")
     if not 0 <= config.seed < 2**32:
         raise DeblurError(f"--config.seed={config.seed}: must lie in 0 .. 2**32 - 1")
     shake_family(config)
@@ -273,7 +290,7 @@ def evaluate(deblurrer, source, protocols, seed=0):
     for warning in warnings:
         say(f"warning: {warning}")
     say(f"evaluating on {device()}; {_describe(source)}")
-    _refuse_too_small(source.check(), protocols, seed)
+    _refuse_too_small(dict(zip(source.names, source.check(), strict=True)), protocols, seed)
     rows = []
     for index in progress(range(len(source)), "evaluate"):
         blurred, sharp = source.pair(index)
@@ -295,9 +312,10 @@ def evaluate(deblurrer, source, protocols, seed=0):
         "system": deblurrer.metadata.get("config", {}).get("system"),
         "data": source.description,
         "images": len(rows),
+        "seed": seed,
         "metrics": {name: _mean(rows, name) for name in names},
         "blurred": {name: _mean(rows, column) for name, column in blurred_names.items()},
-        "sequences": _by_sequence(rows, names),
+        "sequences": _by_sequence(rows, [*names, *blurred_names.values()]),
         "protocols": {protocol.name: protocol.description for protocol in protocols},
         "warnings": warnings,
     }
@@ -305,12 +323,16 @@ def evaluate(deblurrer, source, protocols, seed=0):
 
 
 def _refuse_too_small(sizes, protocols, seed):
-    """DeblurError before the first image is restored where a protocol cannot score the smallest."""
-    for height, width in {min(sizes, key=lambda size: size[0]), min(sizes, key=lambda size: size[1])}:
+    """DeblurError before the first image is restored where a protocol cannot score the smallest of {name: size}."""
+    for side in (0, 1):
+        name, size = min(sizes.items(), key=lambda item: item[1][side])
         for protocol in protocols:
-            *_, h, w = metrics.region_box(protocol.region, height, width, seed=seed)
-            black = np.zeros((h, w, 3), np.uint8)
-            protocol.score(black, black)
+            try:
+                *_, height, width = metrics.region_box(protocol.region, *size, seed=seed)
+                black = np.zeros((height, width, 3), np.uint8)
+                protocol.score(black, black)
+            except DeblurError as error:
+                raise DeblurError(f"{name}: {error}") from error
 
 
 def _mean(rows, column):
@@ -399,13 +421,15 @@ def table(results):
     """The results as lines of text: protocol, restored, blurred input, and the sequences."""
     count, data = results["images"], results["data"]
     lines = [
-        f"{count} images, {data['source']}, {_blur_of(data)}",
+        f"{count} image{'s' if count != 1 else ''}, {data['source']}, {_blur_of(data)}",
         f"{'protocol':24} {'restored':>10} {'blurred':>10}",
     ]
     for name, value in results["metrics"].items():
         lines.append(f"{name:24} {value:10.4f} {results['blurred'][name]:10.4f}")
     for sequence, means in results["sequences"].items():
-        scores = "  ".join(f"{name} {means[name]:.4f}" for name in results["metrics"])
+        scores = "  ".join(
+            f"{name} {means[name]:.4f} (blurred {means[f'blurred_{name}']:.4f})" for name in results["metrics"]
+        )
         lines.append(f"  {sequence} ({means['images']}): {scores}")
     return "\n".join(lines)
 

@@ -3,12 +3,15 @@
 import csv
 import json
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tfdeblur.cli.common import config_path
 from tfdeblur.cli.main import COMMANDS, main
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.photographs import photograph
@@ -95,7 +98,14 @@ def test_flags_that_do_not_parse(argv, words, capsys):
         ("--config.augmentation=mirror", ["augmentation", "mirror", "flips"]),
         ("--config.grad_clip_mode=x", ["grad_clip_mode", "x", "norm"]),
         ("--config.crop=80", ["80", "32"]),
-        ("--config.crop=250", ["crop=250", "16"]),
+        ("--config.crop=250", ["crop=250", "32"]),
+        ("--config.widths=(8,16)", ["widths=(8, 16)"]),
+        ("--config.widths=(0,4,4)", ["widths=(0, 4, 4)"]),
+        ("--config.num_res_blocks=-1", ["num_res_blocks=-1"]),
+        ("--config.generator_learning_rate=nan", ["generator_learning_rate=nan"]),
+        ("--config.decay_power=-1.0", ["decay_power=-1"]),
+        ("--config.shake_anxiety=nan", ["anxiety"]),
+        ("--config.shake_length=(5.0,)", ["length"]),
         ("--config.steps=0", ["steps=0"]),
         ("--config.seed=-1", ["seed=-1"]),
         ("--config.system=man", ["man", "madn"]),
@@ -105,6 +115,58 @@ def test_flags_that_do_not_parse(argv, words, capsys):
 )
 def test_settings_that_cannot_work(override, words, capsys, tmp_path):
     fails(capsys, ["train", "--config", "madn/smoke", "--workdir", tmp_path / "w", override], *words)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("x = (", ["own.py", "line 1"]),
+        ("import nonsense", ["own.py", "line 1", "nonsense"]),
+        ("def get_config():\n    return undefined", ["own.py", "line 2", "undefined"]),
+    ],
+)
+def test_a_configuration_file_that_is_broken(text, words, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(text)
+    fails(capsys, ["train", "--config", tmp_path / "own.py", "--workdir", tmp_path / "w"], *words, code=2)
+
+
+@pytest.mark.parametrize("lacks, adds, words", [("crop", None, ["lacks 'crop'"]), (None, "corp", ["corp", "no such"])])
+def test_a_configuration_file_with_other_settings(lacks, adds, words, tmp_path, capsys):
+    text = open(config_path("madn/smoke"), encoding="utf-8").read()
+    text = "\n".join(line for line in text.splitlines() if not lacks or f"config.{lacks} " not in line)
+    text = text.replace("    return config", f"    config.{adds} = 1\n    return config") if adds else text
+    (tmp_path / "own.py").write_text(text)
+    fails(capsys, ["train", "--config", tmp_path / "own.py", "--workdir", tmp_path / "w"], *words)
+
+
+def test_one_training_at_a_time_in_a_workdir(trained, capsys):
+    import fcntl
+
+    with open(os.path.join(trained, "lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fails(capsys, ["train", "--config", "madn/smoke", "--workdir", trained, *TINY], "another training")
+
+
+def test_evaluate_looks_before_it_scores(trained, pairs, capsys):
+    evaluate = ["evaluate", "--model", trained, "--protocol", "psnr_crop256"]
+    fails(capsys, [*evaluate, "--csv", pairs], "is a folder")
+    fails(capsys, [*evaluate, "--bars", pairs / "bars.txt"], "bars.txt", "picture")
+    data = ["--blur_dir", pairs / "blur", "--sharp_dir", pairs / "sharp"]
+    fails(capsys, [*evaluate, *data], "256", "0")
+    fails(capsys, [*evaluate, "--blur_kind", "blur"], "--blur_kind")
+    fails(capsys, [*evaluate, "--seed", "-1"], "--seed=-1")
+
+
+def test_links_of_the_readmes_resolve():
+    root = pathlib.Path(__file__).parents[2]
+    for readme in [
+        root / "README.md",
+        *root.glob("experiments/*/README.md"),
+        *root.glob("tfdeblur/systems/*/README.md"),
+    ]:
+        for link in re.findall(r"\]\(([^)#]+)\)", readme.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (readme.parent / link).exists(), f"{readme}: {link}"
 
 
 def test_train_leaves_checkpoints_pictures_and_events(trained):
@@ -201,9 +263,13 @@ def test_deblur_refusals(trained, tmp_path, capsys):
     fails(capsys, ["deblur", *model], "no input")
     fails(capsys, ["deblur", tmp_path / "none.png", *model], "none.png")
     fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path], "overwrite")
-    fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "a.jpg", *model], "a.png", "a.jpg")
     fails(capsys, ["deblur", tmp_path / "a.png", "--model", tmp_path, "--out", tmp_path / "out"], "no checkpoint")
+    fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path / "a.jpg"], "is a file")
     assert not (tmp_path / "out").exists()
+    # what can be done is done
+    fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "a.png", *model], "a.png", "a.jpg")
+    assert os.listdir(tmp_path / "out") == ["a.png"]
+    fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "none.png", *model], "none.png")
 
 
 def test_deblur_side_by_side_shows_the_input_first(trained, tmp_path):

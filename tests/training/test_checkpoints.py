@@ -69,50 +69,57 @@ def disturbance(monkeypatch):
     return Disturbance(monkeypatch)
 
 
-def stop_in_step_2(disturbance, config, run, policy, cache):
+def stop_and_break_and_finish(disturbance, config, run, policy, cache):
+    """Trains 6 steps in three parts: SIGTERM in step 2, an exception before step 5, and the rest."""
     disturbance.before_step(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"stopped at step 2 of 6: .*ckpt-2; start again to resume"):
         train(config, run, policy, cache)
     assert [path.name for path in (run / "checkpoints").glob("*.index")] == ["ckpt-2.index"]
-    disturbance.before_step(None, None)
-
-
-def test_stopped_and_broken_runs_end_with_the_uninterrupted_runs_bits(
-    deterministic_madn, trained_run, tmp_path, disturbance, capfd
-):
-    run, cache = tmp_path / "run", trained_run.parent / "cache"
-    stop_in_step_2(disturbance, deterministic_madn, run, "float32", cache)
 
     disturbance.before_step(5, power_cut)
     with pytest.raises(PowerCut):
-        train(deterministic_madn, run, "float32", cache)
+        train(config, run, policy, cache)
     assert not (run / "checkpoints" / "ckpt-4.index").exists()  # so step 4 is to be done again
     disturbance.before_step(None, None)
 
-    train(deterministic_madn, run, "float32", cache)
-    assert disturbance.starts == [0, 2, 3]
+    train(config, run, policy, cache)
+    assert disturbance.starts[-3:] == [0, 2, 3]
+    return checkpoint_values(run / "checkpoints" / "ckpt-6")
+
+
+def test_a_stopped_and_broken_run_ends_with_the_uninterrupted_runs_bits(
+    deterministic_madn, trained_run, tmp_path, disturbance, capfd
+):
+    run, cache = tmp_path / "run", trained_run.parent / "cache"
+    actual = stop_and_break_and_finish(disturbance, deterministic_madn, run, "float32", cache)
     said = capfd.readouterr().err
     assert f"resuming from {run}/checkpoints/ckpt-2\n" in said
     assert f"resuming from {run}/checkpoints/ckpt-3\n" in said
-    expected = checkpoint_values(trained_run / "checkpoints" / "ckpt-6")
-    assert_same_training(expected, checkpoint_values(run / "checkpoints" / "ckpt-6"))
-    assert expected != checkpoint_values(run / "checkpoints" / "ckpt-3")
+    assert_same_training(checkpoint_values(trained_run / "checkpoints" / "ckpt-6"), actual)
+    assert actual != checkpoint_values(run / "checkpoints" / "ckpt-3")
 
 
-def test_float16_resumes_to_the_bit_with_its_loss_scale(deterministic_madn, trained_run, tmp_path, disturbance):
-    cache = trained_run.parent / "cache"
-    train(deterministic_madn, tmp_path / "uninterrupted", "mixed_float16", cache)
-    stop_in_step_2(disturbance, deterministic_madn, tmp_path / "run", "mixed_float16", cache)
-    train(deterministic_madn, tmp_path / "run", "mixed_float16", cache)
-    assert disturbance.starts == [0, 0, 2]
+def test_float16_resumes_to_the_bit_with_its_loss_scale(toy_config, tmp_path, disturbance):
+    check_float16(toy_config, tmp_path, disturbance)
+
+
+@pytest.mark.slow
+def test_float16_of_madn_resumes_to_the_bit(tiny_madn, tmp_path, disturbance):
+    check_float16(tiny_madn(), tmp_path, disturbance)
+
+
+def check_float16(config, tmp_path, disturbance):
+    config.deterministic = True
+    train(config, tmp_path / "uninterrupted", "mixed_float16", tmp_path / "cache")
     expected = checkpoint_values(tmp_path / "uninterrupted" / "checkpoints" / "ckpt-6")
     for player in ("generator", "discriminator"):
         state = {name: value for name, value in expected.items() if f"{player}_optimizer/loss_scale" in name}
         (scale,) = (np.frombuffer(value, np.float32) for name, value in state.items() if "current" in name)
         (good,) = (np.frombuffer(value, np.int64) for name, value in state.items() if "good_steps" in name)
-        # 6 steps without overflow at Keras' first scale: a resumed run that had forgotten would say 4.
+        # 6 steps without overflow at Keras' first scale: a resumed run that had forgotten would say 3.
         assert scale == [2.0**15] and good == [6]
-    assert_same_training(expected, checkpoint_values(tmp_path / "run" / "checkpoints" / "ckpt-6"))
+    arguments = (config, tmp_path / "run", "mixed_float16", tmp_path / "cache")
+    assert_same_training(expected, stop_and_break_and_finish(disturbance, *arguments))
 
 
 def assert_same_training(expected, actual):
@@ -215,7 +222,8 @@ def test_restores_the_latest_and_keeps_three(tmp_path):
         ),
         ({"config": {"new": 1}}, ["new=None (now 1)"]),
         ({"precision": "mixed_bfloat16"}, ["precision=float32 (now mixed_bfloat16)"]),
-        ({"data": {"blur_kind": "blur_gamma", "pairs": 3}}, ["data=", "'blur_kind': 'blur'", "'blur_gamma'"]),
+        ({"data": {"blur_kind": "blur_gamma", "pairs": 3}}, ["data.blur_kind=blur (now blur_gamma)"]),
+        ({"data": {"blur_kind": "blur", "pairs": 4}}, ["data.pairs=3 (now 4)"]),
     ],
 )
 def test_other_settings_are_refused_with_the_keys_named(tmp_path, change, words):
@@ -231,9 +239,13 @@ def test_other_settings_are_refused_with_the_keys_named(tmp_path, change, words)
         assert "log_every" not in message
 
 
-def test_how_often_to_log_and_save_and_the_version_may_differ(tmp_path):
-    Checkpoints(str(tmp_path), Counter(2), metadata_of(checkpoint_every=3, image_every=4)).save()
-    wanted = {**metadata_of(checkpoint_every=30, image_every=40, log_every=50), "version": "0.2.0"}
+def test_how_often_to_write_where_the_data_lie_and_the_version_may_differ(tmp_path):
+    here = {"blur_kind": "blur", "pairs": 3, "root": "/here", "blur_dir": "/here", "sharp_dir": "/here"}
+    before = metadata_of(checkpoint_every=3, image_every=4, deterministic=True)
+    Checkpoints(str(tmp_path), Counter(2), {**before, "data": here}).save()
+    wanted = metadata_of(checkpoint_every=30, image_every=40, log_every=50, deterministic=False)
+    there = {key: value.replace("/here", "/there") if key != "pairs" else value for key, value in here.items()}
+    wanted |= {"version": "0.2.0", "data": there}
     trainer = Counter()
     Checkpoints(str(tmp_path), trainer, wanted).restore()
     assert int(trainer.step) == 2

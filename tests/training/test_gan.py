@@ -11,7 +11,6 @@ from tfdeblur.ops.geometry import pyramid
 from tfdeblur.ops.gradients import sobel_magnitude
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
-from tfdeblur.training.gan import GanTrainer
 
 
 def batch_of(count, side=32, seed=0):
@@ -149,57 +148,6 @@ def test_the_papers_epsilon_is_in_the_update(tiny_config, gradient):
 # ----------------------------------------------------------------------------------------- toys
 
 
-class Toy(tf.keras.Model):
-    """A generator of two convolutions."""
-
-    def __init__(self):
-        super().__init__(name="toy", autocast=False)
-        self.conv1 = tf.keras.layers.Conv2D(4, 3, padding="same", activation="relu")
-        self.conv2 = tf.keras.layers.Conv2D(3, 3, padding="same", dtype="float32")
-
-    def call(self, x):
-        return {"restored": x + self.conv2(self.conv1(x))}
-
-
-class ToyCritic(tf.keras.Model):
-    def __init__(self):
-        super().__init__(name="toy_critic")
-        self.conv = tf.keras.layers.Conv2D(4, 3, 2, activation="relu")
-        self.dense = tf.keras.layers.Dense(1, dtype="float32")
-
-    def call(self, x):
-        return self.dense(tf.reduce_mean(self.conv(x), axis=(1, 2)))
-
-
-class ToyObjective:
-    """Squared error, and a critic that wants real images above restored ones; samples weigh differently."""
-
-    def __init__(self, weight=1.0):
-        self.weight = weight
-
-    def losses(self, outputs, batch, discriminator):
-        error = tf.reduce_mean((outputs["restored"] - batch["sharp"]) ** 2, axis=(1, 2, 3))
-        generator, critic = {"content": self.weight * error}, {}
-        if discriminator is not None:
-            fake, real = discriminator(outputs["restored"])[:, 0], discriminator(batch["sharp"])[:, 0]
-            generator["adversarial"] = 0.1 * tf.nn.softplus(-fake)
-            critic["realness"] = tf.nn.softplus(-real) + tf.nn.softplus(fake)
-        return generator, critic
-
-
-def toy_trainer(batch_size=2, critic=True, clip_mode="norm", objective=None, learning_rate=1e-2):
-    tf.keras.utils.set_random_seed(5)
-    networks = [Toy(), ToyCritic() if critic else None]
-    for network in networks:
-        if network is not None:
-            network(tf.zeros([1, 8, 8, 3]))
-
-    def adam():
-        return tf.keras.optimizers.Adam(learning_rate, epsilon=1e-8, jit_compile=False)
-
-    return GanTrainer(*networks, objective or ToyObjective(), adam(), adam(), batch_size, clip_mode)
-
-
 def pairs_of(count, side=8, seed=0):
     rng = np.random.default_rng(seed)
     # Different brightness in every sample: an error in how the samples are weighed shows.
@@ -218,16 +166,16 @@ def two_cpus():
 
 
 @pytest.mark.parametrize("weight", [0.1, 100.0], ids=["not clipped", "clipped"])
-def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight, two_cpus):
+def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight, two_cpus, toy_trainer):
     steps = [pairs_of(4, seed=seed) for seed in range(3)]
-    alone = toy_trainer(4, objective=ToyObjective(weight))
+    alone = toy_trainer(4, content=weight)
     alone_logs = [alone.train_step(batch) for batch in steps]
     norms = [float(logs["generator/gradient_norm"]) for logs in alone_logs]
     assert (min(norms) > 2.0) if weight > 1 else (max(norms) < 2.0)
 
     strategy = two_cpus
     with strategy.scope():
-        together = toy_trainer(4, objective=ToyObjective(weight))
+        together = toy_trainer(4, content=weight)
 
     @tf.function
     def train_step(batch):
@@ -255,7 +203,7 @@ def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight, tw
         np.testing.assert_array_equal(first, second)
 
 
-def test_the_loop_runs_two_replicas_as_one(tmp_path, two_cpus):
+def test_the_loop_runs_two_replicas_as_one(tmp_path, two_cpus, toy_trainer):
     whole = [pairs_of(4, seed=seed) for seed in range(3)]
     dataset = tf.data.Dataset.from_tensor_slices(tf.nest.map_structure(lambda *x: tf.stack(x), *whole))
     options = tf.data.Options()
@@ -352,7 +300,7 @@ def test_the_switches_of_figure_9(tiny_config, switches, generator_terms, discri
     assert still == ([] if switches[1] else head)
 
 
-def test_trains_without_a_critic():
+def test_trains_without_a_critic(toy_trainer):
     trainer = toy_trainer(critic=False)
     batch = pairs_of(2)
     losses = []
@@ -364,7 +312,7 @@ def test_trains_without_a_critic():
     assert trainer.discriminator_optimizer is None
 
 
-def test_each_player_descends_its_own_loss():
+def test_each_player_descends_its_own_loss(toy_trainer):
     batch = pairs_of(2)
     trainer = toy_trainer(learning_rate=1e-4)
     first = trainer.train_step(batch)
@@ -381,9 +329,9 @@ def test_each_player_descends_its_own_loss():
 # ----------------------------------------------------------------------------------------- float16
 
 
-def test_an_overflow_in_float16_skips_the_step_and_halves_the_scale():
+def test_an_overflow_in_float16_skips_the_step_and_halves_the_scale(toy_trainer):
     with precision("mixed_float16"):
-        trainer = toy_trainer(objective=ToyObjective(1e5))  # times the scale more than float16 holds
+        trainer = toy_trainer(content=1e5)  # times the scale more than float16 holds
     for optimizer in (trainer.generator_optimizer, trainer.discriminator_optimizer):
         assert float(optimizer.loss_scale) == 2.0**15
     before = [network.get_weights() for network in (trainer.generator, trainer.discriminator)]
@@ -400,10 +348,27 @@ def test_an_overflow_in_float16_skips_the_step_and_halves_the_scale():
     assert int(trainer.step) == 1
 
 
-def test_float16_gradients_are_unscaled_before_they_are_clipped():
-    exact = toy_trainer(objective=ToyObjective(0.1))
+class InfiniteSlope:
+    """sqrt(0) = 0: a good loss, whose derivative is not a number."""
+
+    def losses(self, outputs, batch, discriminator):
+        return {"content": tf.sqrt(tf.reduce_sum(0.0 * outputs["restored"], axis=(1, 2, 3)))}, {}
+
+
+def test_a_gradient_that_no_scale_mends_gives_the_alarm_in_float16(toy_trainer):
     with precision("mixed_float16"):
-        half = toy_trainer(objective=ToyObjective(0.1))
+        trainer = toy_trainer(critic=False, objective=InfiniteSlope())
+    before = trainer.generator.get_weights()
+    norms = [float(trainer.train_step(pairs_of(2))["generator/gradient_norm"]) for _ in range(16)]
+    # 15 halvings from 2^15 to 1: until then it might be the scale.
+    assert norms[:14] == [0.0] * 14 and not np.isfinite(norms[15])
+    assert all(np.array_equal(a, b) for a, b in zip(before, trainer.generator.get_weights(), strict=True))
+
+
+def test_float16_gradients_are_unscaled_before_they_are_clipped(toy_trainer):
+    exact = toy_trainer(content=0.1)
+    with precision("mixed_float16"):
+        half = toy_trainer(content=0.1)
     half.set_weights(exact.get_weights())
     batch = pairs_of(2)
     expected, actual = exact.train_step(batch), half.train_step(batch)
@@ -413,7 +378,7 @@ def test_float16_gradients_are_unscaled_before_they_are_clipped():
         assert float(actual[f"{player}/gradient_norm"]) == pytest.approx(norm, rel=0.01)
 
 
-def test_the_weights_stay_float32_in_mixed_precision():
+def test_the_weights_stay_float32_in_mixed_precision(toy_trainer):
     with precision("mixed_bfloat16"):
         trainer = toy_trainer()
     trainer.train_step(pairs_of(2))

@@ -14,7 +14,7 @@ from the configuration and leaves the data pipeline out."""
 
 
 def _define(values, argv):
-    common.define_config(values, argv, default=common.config_path("madn/gopro"))
+    common.define_config(values, argv, default="madn/gopro")
     common.define_precision(values)
     flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference.", flag_values=values)
     flags.DEFINE_integer("batch_size", 1, "Images in a call, for inference.", lower_bound=1, flag_values=values)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import sys
+import traceback
 
 from absl import flags
 
@@ -66,7 +67,10 @@ def _parse(values, argv):
     try:
         return values(argv)[1:]
     except Exception as error:
-        raise DeblurError(_one_line(error)) from error
+        libraries = ("absl", "ml_collections", "importlib", __file__)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(x in f.filename for x in libraries)]
+        place = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+        raise DeblurError(place + _one_line(error)) from error
 
 
 def _print_error(message):
@@ -80,7 +84,9 @@ def _one_line(error):
         text = f"{place[0]}, line {place[1]}: {text.strip().splitlines()[-1]}"
     # and shows an unknown setting as the repr of its message, quotes and escapes included
     text = text.replace("\\n", " ").replace("\\'", "").strip("'")
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    unknown = re.match(r'(\w+) Did you mean "(\w+)"', text)
+    return f"--config.{unknown[1]}: no such setting; did you mean {unknown[2]}?" if unknown else text
 
 
 def _help(values):
@@ -88,7 +94,7 @@ def _help(values):
     lines = []
     for name in sorted({flag.name for group in values.flags_by_module_dict().values() for flag in group}):
         flag = values[name]
-        default = "" if flag.default in (None, False, "") else f" (default: {flag.default})"
+        default = "" if flag.default in (None, False, "") or name == "config" else f" (default: {flag.default})"
         lines.append(f"  --{name}\n      {flag.help}{default}")
     return "\n".join(lines)
 
@@ -128,11 +134,12 @@ def data_arguments(values):
 def define_config(values, argv, default=None):
     from ml_collections import config_flags
 
+    said = f" Default: {default}." if default else ""
     config_flags.DEFINE_config_file(
         "config",
-        default,
+        default and config_path(default),
         "A configuration: a file, or the name of one that tfdeblur brings (madn/gopro, madn/smoke, ...). Its values "
-        "are overridden by --config.<name>=<value>.",
+        f"are overridden by --config.<name>=<value>.{said}",
         lock_config=True,
         flag_values=values,
         sys_argv=["tfdeblur", *argv],

@@ -23,57 +23,70 @@ def _define(values, argv):
 
 
 def _run(values, arguments):
-    jobs = plan(arguments, values.out)
+    jobs, failures = plan(arguments, values.out)
+    asked = len(jobs) + len(failures)
+    if jobs:
+        from tfdeblur import runner
+        from tfdeblur.inference import load
 
-    from tfdeblur import runner
-    from tfdeblur.inference import load
-
-    deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
-    runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
-    failures = runner.deblur_files(deblurrer, jobs, values.side_by_side)
+        deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
+        runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
+        failures += runner.deblur_files(deblurrer, jobs, values.side_by_side)
     for line in failures:
         print(f"tfdeblur: error: {line}", file=sys.stderr)
-    print(f"{len(jobs) - len(failures)} of {len(jobs)} images written to {values.out}")
+    if jobs:
+        print(f"{asked - len(failures)} of {asked} image{'s' if asked > 1 else ''} written to {values.out}")
     return 1 if failures else 0
 
 
 def plan(arguments, out):
-    """[(input path, output path)] for the positional arguments; output names are unique and never an input."""
-    from tfdeblur.data.images import list_images
+    """What to restore, and what cannot be.
 
+    Returns:
+      ([(input path, output path)], [one line for each argument or file that is left out]); no output is an input or
+      another's output.
+    """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
-    found = []  # (path, name below --out without suffix)
+    if os.path.exists(out) and not os.path.isdir(out):
+        raise DeblurError(f"--out={out}: is a file; name a folder")
+    found, failures = [], []  # found: (path, name below --out without suffix)
     for argument in arguments:
-        if os.path.isdir(argument):
-            # Results of an earlier call are no inputs.
-            below_out = os.path.realpath(out) + os.sep
-            out_is_inside = below_out != os.path.realpath(argument) + os.sep
-            for relative in list_images(argument):
-                path = os.path.join(argument, relative)
-                if out_is_inside and os.path.realpath(path).startswith(below_out):
-                    continue
-                found.append((path, os.path.splitext(relative)[0]))
-            continue
-        paths = [argument] if os.path.exists(argument) else sorted(glob.glob(argument, recursive=True))
-        if not paths:
-            raise DeblurError(f"{argument}: no such file, folder or matching glob")
-        found += [(path, os.path.splitext(os.path.basename(path))[0]) for path in paths if not os.path.isdir(path)]
+        try:
+            found += _expand(argument, out)
+        except DeblurError as error:
+            failures.append(str(error))
     # A file that two arguments name is restored once.
     found = list({os.path.realpath(path): (path, name) for path, name in found}.values())
-    jobs, taken = [], {}
     inputs = {os.path.realpath(path) for path, _ in found}
+    taken = {}
     for path, name in found:
         target = os.path.join(out, name + ".png")
         if os.path.realpath(target) in inputs:
-            raise DeblurError(f"{target} would overwrite an input; name another folder with --out")
-        if target in taken:
-            raise DeblurError(f"{taken[target]} and {path} would both become {target}; restore them one by one")
-        taken[target] = path
-        jobs.append((path, target))
-    if not jobs:
-        raise DeblurError(f"{', '.join(arguments)}: no images there")
-    return jobs
+            failures.append(f"{path}: {target} would overwrite an input; name another folder with --out")
+        elif target in taken:
+            failures.append(f"{path}: {taken[target]} becomes {target} already; restore it into another folder")
+        else:
+            taken[target] = path
+    return [(path, target) for target, path in taken.items()], failures
+
+
+def _expand(argument, out):
+    """[(path, name below --out without suffix)] of one argument; DeblurError if there is nothing."""
+    from tfdeblur.data.images import list_images
+
+    if os.path.isdir(argument):
+        found = [(os.path.join(argument, name), os.path.splitext(name)[0]) for name in list_images(argument)]
+        # Results of an earlier call are no inputs, where --out lies inside the folder.
+        below_out = os.path.realpath(out) + os.sep
+        if below_out != os.path.realpath(argument) + os.sep:
+            found = [(path, name) for path, name in found if not os.path.realpath(path).startswith(below_out)]
+    else:
+        paths = [argument] if os.path.exists(argument) else sorted(glob.glob(argument, recursive=True))
+        found = [(path, os.path.splitext(os.path.basename(path))[0]) for path in paths if not os.path.isdir(path)]
+    if not found:
+        raise DeblurError(f"{argument}: no image there")
+    return found
 
 
 def main(argv=None):

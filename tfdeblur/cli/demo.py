@@ -12,7 +12,7 @@ pictures, a table and a SavedModel. A demonstration: these are not GoPro weights
 
 
 def _define(values, argv):
-    common.define_config(values, argv, default=common.config_path("madn/demo"))
+    common.define_config(values, argv, default="madn/demo")
     flags.DEFINE_string("out", "runs/demo", "Folder for everything that it writes.", flag_values=values)
 
 

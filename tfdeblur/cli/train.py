@@ -1,5 +1,6 @@
 """`tfdeblur train`: see SUMMARY."""
 
+import shlex
 import sys
 
 from absl import flags
@@ -39,7 +40,7 @@ def _run(values, arguments):
         return common.INTERRUPTED
     if logs:
         print(f"generator loss {logs['generator/loss']:.5f}")
-    print(f"model: {values.workdir}    score it: tfdeblur evaluate --model {values.workdir} DATA")
+    print(f"model: {values.workdir}    score it: tfdeblur evaluate --model {shlex.quote(values.workdir)} DATA")
     return 0
 
 

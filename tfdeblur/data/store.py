@@ -88,7 +88,8 @@ def _decode(source, sizes, folder, fingerprint, progress, log):
     per_index = len(source.stored(0))
     needed = sum(h * w * 3 for h, w in sizes) * per_index
     free = shutil.disk_usage(folder).free
-    log(f"decoding {len(source)} x {per_index} images into {folder}: {needed / 1e6:,.0f} of {free / 1e6:,.0f} MB free")
+    count = len(source) * per_index
+    log(f"decoding {count} images into {folder}: {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
     if needed > 0.98 * free:
         raise DeblurError(
             f"{folder}: the decoded images need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; "

@@ -1,16 +1,24 @@
 """What a work directory holds, and how it is written and read.
 
-<workdir>/config.json              the configuration and the data, for people
-<workdir>/checkpoints/ckpt-<step>  tf.train.Checkpoint: networks, optimisers, step, and the same metadata
+    <workdir>/config.json              the configuration and the data, for people
+    <workdir>/checkpoints/ckpt-<step>  tf.train.Checkpoint: networks, optimisers, step, and the same metadata
+
+The newest checkpoint is the one with the highest step among the files that are there: no list of them is kept, so none
+can be lost or wrong.
 """
 
+import glob
 import json
 import os
+import re
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 
 _METADATA_KEY = "metadata/.ATTRIBUTES/py_state"
+
+# What TensorFlow raises for files that are cut off, overwritten or of other variables.
+UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 class _Metadata(tf.train.experimental.PythonState):
@@ -40,22 +48,22 @@ class Checkpoints:
     def __init__(self, workdir, trainer, metadata, keep=3):
         self.trainer = trainer
         self.metadata = metadata
-        checkpoint = tf.train.Checkpoint(trainer=trainer, metadata=_Metadata(metadata))
-        self._checkpoint = checkpoint
-        self._manager = tf.train.CheckpointManager(checkpoint, _folder(workdir), keep, checkpoint_name="ckpt")
+        self._workdir = workdir
+        self._keep = keep
+        self._checkpoint = tf.train.Checkpoint(trainer=trainer, metadata=_Metadata(metadata))
 
     @property
     def latest(self):
-        """Path prefix of the latest checkpoint, or None."""
-        return self._manager.latest_checkpoint
+        """Path prefix of the newest checkpoint, or None."""
+        return next(iter(_newest_first(self._workdir)), None)
 
     def refuse_other_training(self):
-        """DeblurError where the latest checkpoint was written with other settings or data than these."""
+        """DeblurError where the newest checkpoint was written with other settings or data than these."""
         if self.latest:
             _refuse_other_training(self.latest, _read_metadata(self.latest), self.metadata)
 
     def restore(self):
-        """Restores the latest checkpoint, if there is one, into the trainer.
+        """Restores the newest checkpoint, if there is one, into the trainer.
 
         Raises:
           DeblurError: it was written with other settings or data, or cannot be read.
@@ -65,15 +73,16 @@ class Checkpoints:
             return
         self.refuse_other_training()
         try:
-            self._checkpoint.restore(path).assert_existing_objects_matched()
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
+            self._checkpoint.read(path).assert_existing_objects_matched()
+        except UNREADABLE as error:
             raise _damaged(path) from error
 
     def save(self):
-        """Writes a checkpoint named after the step; returns its path prefix."""
+        """Writes a checkpoint named after the step and removes the oldest; returns its path prefix."""
         step = int(self.trainer.step.numpy())
+        path = os.path.join(self._workdir, "checkpoints", f"ckpt-{step}")
         try:
-            return self._manager.save(checkpoint_number=step)
+            self._checkpoint.write(path)
         except (tf.errors.OpError, OSError) as error:
             # TensorFlow puts device and temporary names before the reason
             reason = (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
@@ -81,27 +90,36 @@ class Checkpoints:
                 f"step {step}: cannot write a checkpoint ({reason}); "
                 f"the last good one is {self.latest or 'none'}; free some space and start again to resume there"
             ) from error
+        for old in _newest_first(self._workdir)[self._keep :]:
+            for file in (old + ".index", *glob.glob(glob.escape(old) + ".data-*")):  # without its index it is none
+                os.remove(file)
+        return path
 
 
-def _folder(workdir):
-    return os.path.join(workdir, "checkpoints")
+def _newest_first(workdir):
+    """Path prefixes of the checkpoints of a work directory, the highest step first."""
+    found = {}
+    for index in glob.glob(os.path.join(glob.escape(str(workdir)), "checkpoints", "ckpt-*.index")):
+        match = re.fullmatch(r"ckpt-(\d+)\.index", os.path.basename(index))
+        if match:
+            found[int(match[1])] = index.removesuffix(".index")
+    return [found[step] for step in sorted(found, reverse=True)]
 
 
-def read(workdir):
-    """Metadata and path prefix of the latest checkpoint of a work directory.
+def read(path):
+    """Metadata and path prefix of the newest checkpoint of a work directory.
 
     Args:
-      workdir: a work directory, or a checkpoint's path prefix (`.../ckpt-1000`).
+      path: a work directory, or one checkpoint of it (`.../ckpt-1000`, with or without `.index`).
 
     Returns:
       (metadata dict, path prefix).
     """
-    if os.path.exists(workdir + ".index"):
-        path = workdir
-    else:
-        path = tf.train.latest_checkpoint(_folder(workdir))
-    if path is None:
-        raise DeblurError(f"{workdir}: no checkpoint and no export there; train with --workdir, or name another")
+    path = path.removesuffix(".index")
+    if not os.path.exists(path + ".index"):
+        workdir, path = path, next(iter(_newest_first(path)), None)
+        if path is None:
+            raise DeblurError(f"{workdir}: no checkpoint and no export there; train with --workdir, or name another")
     return _read_metadata(path), path
 
 
@@ -109,9 +127,7 @@ def _read_metadata(path):
     try:
         metadata = json.loads(tf.train.load_checkpoint(path).get_tensor(_METADATA_KEY))
         return {key: metadata[key] for key in ("config", "data", "precision")} | metadata
-    except KeyError as error:
-        raise _damaged(path) from error
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise _damaged(path) from error
 
 
@@ -120,18 +136,17 @@ def restore_generator(net, path):
     # A bare Checkpoint stands in for the trainer: only the names along the path matter.
     stand_in = tf.train.Checkpoint(trainer=tf.train.Checkpoint(generator=net))
     try:
-        status = stand_in.restore(path)
+        status = stand_in.read(path)
         status.assert_existing_objects_matched()
         status.expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except UNREADABLE as error:
         raise _damaged(path) from error
 
 
 def _damaged(path):
     return DeblurError(
-        f"{path}: the checkpoint is damaged or of another version; delete its files "
-        f"({os.path.basename(path)}.*) to go on from the one before, and name that one in "
-        f"{os.path.join(os.path.dirname(path), 'checkpoint')}"
+        f"{path}: the checkpoint is damaged or of another version; delete its files ({path}.*) to go on from the one "
+        "before, if there is one"
     )
 
 

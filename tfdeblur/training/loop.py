@@ -100,7 +100,7 @@ def _refuse_non_finite(logs, step, checkpoints):
     bad = [f"{name}={value}" for name, value in logs.items() if not math.isfinite(value)]
     if bad:
         raise DeblurError(
-            f"step {step}: {', '.join(bad)}: training stopped; the last good checkpoint is "
+            f"step {step}: {', '.join(bad[:3])}: training stopped; the last good checkpoint is "
             f"{checkpoints.latest or 'none'}; start again in another --workdir with a lower learning rate or "
             "--precision float32"
         )

@@ -304,10 +304,12 @@ class Discriminator(tf.keras.Model):
       dense_units: units of the first dense layer.
     """
 
+    crop_multiple = 32  # it is halved five times
+
     def __init__(self, crop=256, widths=(64, 64, 128, 256, 512), dense_units=1024, **kwargs):
         super().__init__(**{"name": "discriminator", **kwargs})
-        if crop < 32 or crop % 32:
-            raise DeblurError(f"crop={crop}: MADN's discriminator halves it five times; use a multiple of 32")
+        if crop < 1 or crop % self.crop_multiple:
+            raise DeblurError(f"crop={crop}: the discriminator halves it five times; use a multiple of 32")
         if len(widths) != 5 or min(widths) < 1 or dense_units < 1:
             raise DeblurError(f"discriminator widths={tuple(widths)}, dense_units={dense_units}: need five, all from 1")
         self.crop = crop

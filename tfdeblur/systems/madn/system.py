@@ -65,8 +65,6 @@ def parts(net):
 
 def make_trainer(config):
     """Networks, objective and optimisers of a configuration (section 5.1 of the paper)."""
-    if config.crop % Madn.size_multiple:
-        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {Madn.size_multiple}")
     objective = MadnObjective(
         lambda_adv=config.lambda_adv,
         alpha=config.alpha,
@@ -78,6 +76,9 @@ def make_trainer(config):
         use_grad_content=config.use_grad_content,
         use_grad_adv=config.use_grad_adv,
     )
+    multiple = Discriminator.crop_multiple if objective.uses_discriminator else Madn.size_multiple
+    if config.crop % multiple:
+        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {multiple}")
     discriminator = None
     if objective.uses_discriminator:
         discriminator = build_discriminator(
