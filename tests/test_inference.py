@@ -103,10 +103,10 @@ def test_the_network_sees_a_batch_of_one_in_0_to_1():
         (np.zeros((4, 4, 3), np.uint16), "dtype uint16"),
         (np.zeros((4, 4, 3), np.int64), "dtype int64"),
         (np.zeros((4, 4, 3), bool), "dtype bool"),
-        (np.full((4, 4, 3), 255.0), "values from 255 to 255"),
+        (np.full((4, 4, 3), 255.0), "values from 255 to 255: need [0, 1]; divide 8-bit values by 255"),
         (np.full((4, 4, 3), -0.01), "values from -0.01 to -0.01"),
-        (np.array([[[0.0, 0.5, np.nan]]]), "nan"),
-        (np.array([[[0.0, 0.5, np.inf]]]), "inf"),
+        (np.array([[[0.0, 0.5, np.nan]]]), "NaN or infinite"),
+        (np.array([[[0.0, 0.5, np.inf]]]), "NaN or infinite"),
     ],
 )
 def test_other_images_are_refused(image, words):
@@ -140,6 +140,9 @@ def test_a_work_directory_loads_with_its_weights_and_metadata(trained_run):
 
 def test_one_checkpoint_loads_by_its_prefix(trained_run):
     early = tfdeblur.load(str(trained_run / "checkpoints" / "ckpt-3"))
+    same = tfdeblur.load(str(trained_run / "checkpoints" / "ckpt-3.index"))
+    for a, b in zip(early.net.get_weights(), same.net.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
     late = tfdeblur.load(str(trained_run))
     weights = zip(early.net.get_weights(), late.net.get_weights(), strict=True)
     assert any(np.any(a != b) for a, b in weights)

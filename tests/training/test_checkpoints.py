@@ -1,5 +1,6 @@
 """Stop, start again, and get to the bit what an uninterrupted run gets; and checkpoints that explain themselves."""
 
+import glob
 import json
 import os
 import signal
@@ -200,8 +201,9 @@ def test_restores_the_latest_and_keeps_three(tmp_path):
         trainer.step.assign(step)
         trainer.weight.assign([step, -step])
         checkpoints.save()
-    indices = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
-    assert indices == ["ckpt-3.index", "ckpt-4.index", "ckpt-5.index"]
+    files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    suffixes = ("data-00000-of-00001", "index")
+    assert files == [f"ckpt-{step}.{suffix}" for step in (3, 4, 5) for suffix in suffixes]
 
     fresh = Counter()
     resumed = Checkpoints(str(tmp_path), fresh, metadata_of())
@@ -267,7 +269,7 @@ def test_a_full_disk_is_one_line_that_names_the_last_good_checkpoint(tmp_path, m
     def no_space(*arguments, **options):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore words")
 
-    monkeypatch.setattr(checkpoints._manager, "save", no_space)
+    monkeypatch.setattr(tf.train.Checkpoint, "write", no_space)
     trainer.step.assign(2)
     with pytest.raises(DeblurError) as caught:
         checkpoints.save()
@@ -300,40 +302,81 @@ DAMAGES = {
     "empty data": lambda prefix: truncate(f"{prefix}.data-00000-of-00001", 0),
     "half of the data": lambda prefix: truncate(f"{prefix}.data-00000-of-00001", 0.5),
     "most of the data": lambda prefix: truncate(f"{prefix}.data-00000-of-00001", 0.99),
-    "no index": lambda prefix: os.remove(f"{prefix}.index"),
     "empty index": lambda prefix: truncate(f"{prefix}.index", 0),
     "half of the index": lambda prefix: truncate(f"{prefix}.index", 0.5),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_latest_checkpoint_is_one_line_whose_remedy_works(tmp_path, damage):
+def test_a_damaged_newest_checkpoint_is_one_line_whose_remedy_works(tmp_path, damage):
     prefix = two_checkpoints(tmp_path)
     DAMAGES[damage](prefix)
-    list_file = tmp_path / "checkpoints" / "checkpoint"
     with pytest.raises(DeblurError) as caught:
         Checkpoints(str(tmp_path), Counter(), metadata_of()).restore()
     message = str(caught.value)
     assert message.startswith(f"{prefix}: the checkpoint is damaged") and "\n" not in message
-    assert "delete its files (ckpt-4.*)" in message and f"name that one in {list_file}" in message
+    assert f"delete its files ({prefix}.*) to go on from the one before" in message
 
-    # What the message says.
-    for file in (tmp_path / "checkpoints").glob("ckpt-4.*"):
-        file.unlink()
-    text = list_file.read_text()
-    assert text.startswith('model_checkpoint_path: "ckpt-4"')
-    list_file.write_text(text.replace('model_checkpoint_path: "ckpt-4"', 'model_checkpoint_path: "ckpt-2"', 1))
+    for file in glob.glob(f"{prefix}.*"):  # what the message says
+        os.remove(file)
+    assert_resumes_at_2_and_saves(tmp_path)
 
+
+def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path):
+    # The index is written last.
+    prefix = two_checkpoints(tmp_path)
+    os.remove(f"{prefix}.index")
+    assert_resumes_at_2_and_saves(tmp_path)
+
+
+def assert_resumes_at_2_and_saves(folder):
     trainer = Counter()
-    checkpoints = Checkpoints(str(tmp_path), trainer, metadata_of())
+    checkpoints = Checkpoints(str(folder), trainer, metadata_of())
     checkpoints.restore()
     assert int(trainer.step) == 2
     np.testing.assert_array_equal(trainer.weight, [2, 2])
     trainer.step.assign(4)
+    trainer.weight.assign([8, 8])
     checkpoints.save()
     again = Counter()
-    Checkpoints(str(tmp_path), again, metadata_of()).restore()
+    Checkpoints(str(folder), again, metadata_of()).restore()
     assert int(again.step) == 4
+    np.testing.assert_array_equal(again.weight, [8, 8])
+
+
+def test_the_newest_is_the_highest_step_not_the_last_in_the_alphabet(tmp_path):
+    trainer = Counter()
+    checkpoints = Checkpoints(str(tmp_path), trainer, metadata_of())
+    for step in (9, 10, 100):
+        trainer.step.assign(step)
+        checkpoints.save()
+    assert checkpoints.latest.endswith("ckpt-100")
+    assert checkpoints_module.read(str(tmp_path))[1].endswith("ckpt-100")
+    for name in ("ckpt-101.index.tmp", "ckpt-x.index", "ckpt-200.data-00000-of-00001", "notes.index"):
+        (tmp_path / "checkpoints" / name).write_text("of no account")
+    assert checkpoints.latest.endswith("ckpt-100")
+
+
+def test_a_work_directory_with_wildcards_in_its_name(tmp_path):
+    folder = tmp_path / "run [1] *"
+    saved = Checkpoints(str(folder), Counter(7), metadata_of()).save()
+    assert saved == str(folder / "checkpoints" / "ckpt-7")
+    assert checkpoints_module.read(str(folder))[1] == saved
+
+
+def test_a_second_training_in_the_same_work_directory_is_refused(toy_config, tmp_path, disturbance):
+    refused = []
+
+    def train_again():
+        with pytest.raises(DeblurError, match="another training is running there") as caught:
+            train(toy_config, tmp_path / "run", "float32", tmp_path / "cache")
+        refused.append(str(caught.value))
+
+    disturbance.before_step(2, train_again)
+    train(toy_config, tmp_path / "run", "float32", tmp_path / "cache")
+    assert len(refused) == 1 and str(tmp_path / "run") in refused[0]
+    # Its end frees the folder.
+    assert train(toy_config, tmp_path / "run", "float32", tmp_path / "cache") == {}
 
 
 def test_nothing_to_read_is_one_line(tmp_path):

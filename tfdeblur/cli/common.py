@@ -83,8 +83,9 @@ def _one_line(error):
         place = re.findall(r'File "(.+)", line (\d+)', text)[-1]
         text = f"{place[0]}, line {place[1]}: {text.strip().splitlines()[-1]}"
     # and shows an unknown setting as the repr of its message, quotes and escapes included
-    text = text.replace("\\n", " ").replace("\\'", "").strip("'")
-    text = " ".join(text.split())
+    text = " ".join(text.replace("\\n", " ").replace("\\'", "").split())
+    if text.startswith("'") and text.endswith("'"):
+        text = text[1:-1]
     unknown = re.match(r'(\w+) Did you mean "(\w+)"', text)
     return f"--config.{unknown[1]}: no such setting; did you mean {unknown[2]}?" if unknown else text
 
