@@ -185,8 +185,8 @@ def pair_folders(tmp_path):
 
 @pytest.fixture(scope="session")
 def deterministic_madn(tiny_madn):
-    """The configuration of `trained_run`: without residual blocks, which take most of the time to trace."""
-    return tiny_madn(deterministic=True, num_res_blocks=0)
+    """The configuration of `trained_run`: less to trace, but two players and all three scales."""
+    return tiny_madn(deterministic=True, num_res_blocks=0, use_adv=False)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ ARROWS = {
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,
-    "benchmark": _BESIDE_RUNNER,
+    "benchmark": _BESIDE_RUNNER | {"info"},
     "report": _BESIDE_RUNNER,
     "cli": {
         "cli",

@@ -163,9 +163,9 @@ def test_the_policy_is_that_of_the_arithmetic_not_of_the_weights(trained_run):
 
 def test_a_moved_work_directory_loads(trained_run, tmp_path):
     shutil.copytree(trained_run, tmp_path / "moved")
-    image = noise(6, 9, 3)
-    expected = tfdeblur.load(trained_run).restore(image)
-    np.testing.assert_array_equal(tfdeblur.load(tmp_path / "moved").restore(image), expected)
+    moved, still = tfdeblur.load(tmp_path / "moved").net, tfdeblur.load(trained_run).net
+    for a, b in zip(moved.get_weights(), still.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def refused(path):
@@ -256,9 +256,7 @@ def test_a_checkpoint_with_other_weights_than_its_configuration_says(trained_run
         ("saved_model.pb", 0.5),
         ("tfdeblur.json", 0.5),
         ("variables/variables.index", None),
-        ("variables/variables.index", 0.5),
         ("variables/variables.data-00000-of-00001", None),
-        ("variables/variables.data-00000-of-00001", 0.0),
         ("variables/variables.data-00000-of-00001", 0.5),
     ],
 )

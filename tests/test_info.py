@@ -70,10 +70,6 @@ HAND_COUNTED = {
         lambda: model_of(LAYERS.Conv2D(8, 1), LAYERS.ReLU(), LAYERS.Conv2D(2, 1)),
         12 * 16 * (3 * 8 + 8 * 2),
     ),
-    "grouped conv": (
-        lambda: model_of(LAYERS.Conv2D(8, 1), LAYERS.Conv2D(4, 3, padding="same", groups=2)),
-        12 * 16 * (3 * 8 + 4 * (3 * 3 * 4)),
-    ),
     "dilated conv": (
         lambda: model_of(LAYERS.Conv2D(8, 3, padding="same", dilation_rate=2)),
         12 * 16 * 8 * (3 * 3 * 3),

@@ -462,10 +462,13 @@ def test_a_complete_training_says_so(trained_run, deterministic_madn, tmp_path, 
     assert f"complete: {tmp_path}/run/checkpoints/ckpt-6 is at step 6 of 6\n" in capfd.readouterr().err
 
 
-def test_resuming_with_other_settings_is_refused_and_changes_nothing(trained_run, tiny_madn, tmp_path):
+def test_resuming_with_other_settings_is_refused_and_changes_nothing(
+    trained_run, deterministic_madn, tiny_madn, tmp_path
+):
     shutil.copytree(trained_run, tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    other = tiny_madn(deterministic=True, num_res_blocks=0, generator_learning_rate=3e-4, steps=8, log_every=1)
+    same = json.loads(deterministic_madn.to_json())
+    other = tiny_madn(**same | {"generator_learning_rate": 3e-4, "steps": 8, "log_every": 1})
     source = runner.make_source(other, "train")
     with pytest.raises(DeblurError) as caught:
         runner.train(other, str(tmp_path / "run"), source, "float32")
@@ -473,6 +476,5 @@ def test_resuming_with_other_settings_is_refused_and_changes_nothing(trained_run
     assert "generator_learning_rate=0.0001 (now 0.0003), steps=6 (now 8): " in message
     assert "log_every" not in message and "\n" not in message
     with pytest.raises(DeblurError, match=r"precision=float32 \(now mixed_bfloat16\)"):
-        same = tiny_madn(deterministic=True, num_res_blocks=0)
-        runner.train(same, str(tmp_path / "run"), source, "mixed_bfloat16")
+        runner.train(deterministic_madn, str(tmp_path / "run"), source, "mixed_bfloat16")
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tempfile
 
 from tfdeblur.compat import tf
@@ -39,22 +38,27 @@ def export_saved_model(deblurrer, out):
     out = os.path.abspath(out)
     if os.path.isfile(out):
         raise DeblurError(f"{out}: is a file; name a folder with --out")
-    foreign = set(os.listdir(out)) - _WRITTEN if os.path.isdir(out) else set()
+    there = set(os.listdir(out)) if os.path.isdir(out) else set()
+    foreign = sorted(there - _WRITTEN if EXPORT_METADATA in there else there)
     if foreign:
-        raise DeblurError(f"{out}: holds {sorted(foreign)[0]}, which no export wrote; name a new folder with --out")
+        raise DeblurError(f"{out}: holds {foreign[0]}, which no export wrote; name a new folder with --out")
     module = _Serving(deblurrer.net)
     try:
         os.makedirs(os.path.dirname(out), exist_ok=True)
-        # Written beside and renamed: an interrupted export leaves the earlier one, here or as <out>.before.
+        # Written beside and renamed, the earlier export moved away first: at no moment is a half one at `out`.
         with tempfile.TemporaryDirectory(dir=os.path.dirname(out), prefix=".export-") as folder:
             target = os.path.join(folder, "model")
             tf.saved_model.save(module, target, signatures={"serving_default": module.serve})
             with open(os.path.join(target, EXPORT_METADATA), "w", encoding="utf-8") as file:
                 json.dump(deblurrer.metadata, file, indent=2)
-            before = out + ".before"
-            if os.path.isdir(out):
+            before = os.path.join(folder, "before")
+            if there:
                 os.replace(out, before)
-            os.replace(target, out)
-            shutil.rmtree(before, ignore_errors=True)
+            try:
+                os.replace(target, out)
+            except OSError:
+                if there:
+                    os.replace(before, out)
+                raise
     except (OSError, tf.errors.OpError) as error:
         raise DeblurError(f"{out}: cannot write the export ({error})".splitlines()[0]) from error

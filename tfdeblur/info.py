@@ -46,6 +46,7 @@ def multiply_accumulates_of(concrete_function):
     """Multiply-accumulates of one call of a traced function, those of gradients included.
 
     Only what its outputs and side effects need: a tape traces more, and TensorFlow drops the rest before it runs.
+    Nested functions are not looked into (no layer of this package calls any).
     """
     graph = concrete_function.graph
     waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)

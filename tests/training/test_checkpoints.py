@@ -358,7 +358,7 @@ def test_the_newest_is_the_highest_step_not_the_last_in_the_alphabet(tmp_path):
 
 
 def test_a_work_directory_with_wildcards_in_its_name(tmp_path):
-    folder = tmp_path / "run [1] *"
+    folder = tmp_path / "run [1]"
     saved = Checkpoints(str(folder), Counter(7), metadata_of()).save()
     assert saved == str(folder / "checkpoints" / "ckpt-7")
     assert checkpoints_module.read(str(folder))[1] == saved
