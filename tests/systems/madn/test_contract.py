@@ -7,7 +7,7 @@ from tests.contracts import SystemContract
 
 class TestMadn(SystemContract):
     system = "madn"
-    parameters = {  # ../shared/spec/reference.md, section 10
+    parameters = {  # the counts that systems/madn/README.md states
         "generator": 29_055_305,
         "scale_network": 13_458_691,
         "gradient_network": 14_341_955,
