@@ -72,7 +72,7 @@ def disturbance(monkeypatch):
 
 def stop_and_break_and_finish(disturbance, config, run, policy, cache):
     """Trains 6 steps in three parts: SIGTERM in step 2, an exception before step 5, and the rest."""
-    disturbance.before_step(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    disturbance.before_step(2, lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"stopped at step 2 of 6: .*ckpt-2; start again to resume"):
         train(config, run, policy, cache)
     assert [path.name for path in (run / "checkpoints").glob("*.index")] == ["ckpt-2.index"]

@@ -1,9 +1,7 @@
 """The loop around train_step, run on a trainer whose every number is known."""
 
-import os
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -216,7 +214,7 @@ def test_a_signal_finishes_the_step_saves_it_and_can_be_resumed(tmp_path, number
     def make_batches(start):
         for step, batch in enumerate(numbers_from(start), start + 1):
             if step == 3:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
             yield batch
 
     with pytest.raises(loop.Interrupted) as caught:
@@ -233,7 +231,7 @@ def test_a_signal_during_the_last_step_is_a_complete_run(tmp_path):
     def make_batches(start):
         for step, batch in enumerate(numbers_from(start), start + 1):
             if step == 6:
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
             yield batch
 
     trainer, logs = run(tmp_path, make_batches=make_batches)
@@ -244,10 +242,8 @@ def test_a_second_signal_stops_at_once(tmp_path):
     def make_batches(start):
         for step, batch in enumerate(numbers_from(start), start + 1):
             if step == 3:
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.1)  # two at once may count as one
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.1)
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             yield batch
 
     before = signal.getsignal(signal.SIGINT)
