@@ -239,6 +239,15 @@ def test_a_signal_during_the_last_step_is_a_complete_run(tmp_path):
 
 
 def test_a_second_signal_stops_at_once(tmp_path):
+    # Where the shell started pytest in the background, Python has left SIGINT ignored.
+    default = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        check_second_signal(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, default)
+
+
+def check_second_signal(tmp_path):
     def make_batches(start):
         for step, batch in enumerate(numbers_from(start), start + 1):
             if step == 3:
