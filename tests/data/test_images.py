@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,15 @@ import pytest
 from PIL import Image
 
 from tfdeblur.data import images
-from tfdeblur.data.images import image_size, list_images, read_image, sharpness, write_image
+from tfdeblur.data.images import (
+    image_header,
+    image_size,
+    images_by_name,
+    list_images,
+    read_image,
+    sharpness,
+    write_image,
+)
 from tfdeblur.errors import DeblurError
 
 RED_THEN_BLUE = np.zeros((4, 6, 3), np.uint8)  # left half red, right half blue
@@ -202,6 +211,60 @@ def test_one_name_twice_is_refused(tmp_path):
     for name in ("a.jpg", "a.png", "b.png"):
         (tmp_path / name).touch()
     assert "a.jpg beside a.png" in error_of(images.images_by_name, tmp_path)
+
+
+def test_a_folder_named_like_an_image_is_refused_among_pairs(tmp_path):
+    (tmp_path / "sub" / "b.png").mkdir(parents=True)
+    write_image(tmp_path / "a.png", RED_THEN_BLUE)
+    message = error_of(images_by_name, tmp_path)
+    assert str(tmp_path / "sub" / "b.png") in message and "folder" in message and "rename" in message
+
+
+def test_a_name_that_is_not_utf8_is_refused_among_pairs(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (tmp_path / name).touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    message = error_of(images_by_name, tmp_path)
+    assert "caf\\xe9.png" in message and "UTF-8" in message
+    message.encode()
+
+
+@pytest.mark.parametrize(
+    "mode, kind, expected",
+    [
+        ("RGB", "png", (3, 4, False, 8)),
+        ("L", "png", (3, 4, True, 8)),
+        ("I;16", "png", (3, 4, True, 16)),
+        ("1", "png", (3, 4, True, 8)),
+        ("P", "png", (3, 4, False, 8)),
+        ("L", "jpeg", (3, 4, True, 8)),
+        ("RGB", "jpeg", (3, 4, False, 8)),
+        ("RGB", "bmp", (3, 4, False, 8)),
+    ],
+)
+def test_the_header_tells_grey_and_depth(tmp_path, mode, kind, expected):
+    (tmp_path / "a.img").write_bytes(encoded(Image.new(mode, (4, 3)), kind))
+    assert image_header(tmp_path / "a.img") == expected
+
+
+def test_the_header_of_16_bit_colour(tmp_path):
+    import cv2
+
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.full((3, 4, 3), 40000, np.uint16))[1])
+    assert image_header(tmp_path / "a.png") == (3, 4, False, 16)
+
+
+def test_an_image_is_read_out_of_an_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in/red.png", encoded(RED_THEN_BLUE, "png"))
+        archive.writestr("in/half.png", encoded(RED_THEN_BLUE, "png")[:40])
+    red = zipfile.Path(tmp_path / "a.zip", "in/red.png")
+    np.testing.assert_array_equal(read_image(red), RED_THEN_BLUE)
+    assert image_size(red) == (4, 6)
+    message = error_of(read_image, zipfile.Path(tmp_path / "a.zip", "in/half.png"))
+    assert "a.zip/in/half.png" in message and "cut off" in message
 
 
 def test_names_in_a_message_are_cut_to_three():

@@ -9,7 +9,10 @@ import os
 import re
 import secrets
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,14 +63,29 @@ def list_images(folder):
     return sorted(found)
 
 
+def refuse_undecodable(name, folder):
+    """DeblurError for a file name that is not UTF-8: it could be written into no JSON, table or log."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(name)
+        raise DeblurError(f"{folder}: the name {shown!r} is not UTF-8; rename that file") from error
+
+
 def images_by_name(folder):
     """{relative name without suffix: Path} of all images under a folder, sorted by name.
 
-    Raises DeblurError as list_images does, and for two images of one name (a.jpg beside a.png).
+    Raises DeblurError as list_images does, for two images of one name (a.jpg beside a.png), a folder that is named
+    like an image, and a name that is not UTF-8.
     """
     folder = Path(folder)
     images, doubles = {}, []
-    for relative in list_images(folder):
+    found = list_images(folder)
+    folders = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_dir()]
+    if folders:
+        raise DeblurError(f"{some_of(sorted(folders))}: a folder that is named like an image; rename or remove it")
+    for relative in found:
+        refuse_undecodable(relative, folder)
         name = os.path.splitext(relative)[0]
         if name in images:
             doubles.append(f"{images[name].relative_to(folder).as_posix()} beside {relative}")
@@ -84,13 +102,27 @@ def read_image(path):
     rounding (65535 -> 255). Raises DeblurError where the file is missing, empty, cut off, not an image or of
     another depth.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise DeblurError(f"{path}: is not a file; give an image")
+    # Not cv2.imread: it cannot say what is wrong, and it returns half of a JPEG that was cut off.
+    return decode_image(read_file(path), path)
+
+
+def read_file(path):
+    """The bytes of a file: a path, or anything that has `read_bytes` (a zipfile.Path).
+
+    Raises DeblurError where it is missing, no file, or cannot be read.
+    """
+    if isinstance(path, (str, os.PathLike)):
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise DeblurError(f"{path}: is not a file; give an image")
+        path = Path(path)
     try:
-        # Not cv2.imread: it cannot say what is wrong, and it returns half of a JPEG that was cut off.
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise DeblurError(f"{path}: cannot be read ({error.strerror})") from error
+        return path.read_bytes()
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DeblurError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def decode_image(data, path):
+    """The image in the bytes `data` as `read_image` gives it; `path` is only named in errors."""
     if not data:
         raise DeblurError(f"{path}: the file is empty (0 bytes); copy it again")
     if not _is_complete(data):
@@ -114,30 +146,52 @@ def read_image(path):
     return image
 
 
-def image_size(path):
-    """(height, width) that read_image would return, without decoding PNG and JPEG, the usual formats.
+class Header(NamedTuple):
+    """What a file says of its image: the size that read_image returns, and what it reduces to 8-bit RGB."""
+
+    height: int
+    width: int
+    grey: bool
+    bits: int
+
+
+def image_header(path):
+    """`Header` of an image, without decoding PNG and JPEG, the usual formats.
 
     Notices a file that was cut off, but not damage inside it. Raises DeblurError as read_image does.
     """
     from PIL import Image
 
+    is_file = isinstance(path, (str, os.PathLike))
+    path = Path(path) if is_file else path
     # PIL only warns of 89 megapixels and refuses twice that, and has many kinds of errors: whatever is out of
     # the ordinary goes to read_image, which knows what to say.
-    with contextlib.suppress(Exception), warnings.catch_warnings(), open(path, "rb") as file:
+    with contextlib.suppress(Exception), warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")
+        start = file.read(32)
         with Image.open(file) as image:
-            (width, height), kind = image.size, image.format
+            (width, height), kind, grey = image.size, image.format, image.mode in ("1", "L", "LA", "I", "I;16", "F")
             # Asking a PNG without an early eXIf chunk for its EXIF would decode the whole image.
             exif = image.getexif() if kind != "PNG" or "exif" in image.info else {}
-        if kind == "PNG":
+        if kind == "PNG" and is_file:
             file.seek(-len(_PNG_END), os.SEEK_END)
             complete = file.read() == _PNG_END
+        elif kind == "PNG":
+            complete = True  # an archive has a checksum, and no cheap way to a member's end
         else:
             file.seek(0)
             complete = kind in ("JPEG", "MPO") and _is_complete(file.read())
         if complete:
-            return (width, height) if exif.get(0x0112, 1) >= 5 else (height, width)
-    return read_image(path).shape[:2]
+            if exif.get(0x0112, 1) >= 5:
+                width, height = height, width
+            return Header(height, width, grey, max(start[24], 8) if kind == "PNG" else 8)
+    height, width = read_image(path).shape[:2]
+    return Header(height, width, grey=False, bits=8)
+
+
+def image_size(path):
+    """(height, width) that read_image would return; see `image_header`."""
+    return image_header(path)[:2]
 
 
 def write_image(path, image):
