@@ -34,6 +34,8 @@ ARROWS = {
     "demo": _BESIDE_RUNNER,
     "benchmark": _BESIDE_RUNNER | {"info"},
     "report": _BESIDE_RUNNER,
+    "inspection": _BESIDE_RUNNER | {"report"},
+    "synthesis": _BESIDE_RUNNER | {"report"},
     "cli": {
         "cli",
         "layers",
@@ -42,7 +44,9 @@ ARROWS = {
         "info",
         "demo",
         "benchmark",
+        "inspection",
         "report",
+        "synthesis",
         "datasets",
         "experiments",
     },

@@ -111,7 +111,7 @@ class Source:
     def __len__(self):
         return len(self.names)
 
-    def check(self, crop=None):
+    def check(self, crop=None, log=None):
         return [(2, 2)] * len(self)
 
     def pair(self, index):
@@ -120,7 +120,11 @@ class Source:
 
 def level_protocol(name="level", region="full"):
     """Scores an image by its mean grey level."""
-    return metrics.Protocol(name, lambda image, truth: float(image.mean()), region, "the mean grey level")
+
+    def score(image, truths):
+        return (float(image.mean()),)
+
+    return metrics.Protocol(name, (name,), score, "the mean grey level", "nothing", "all else", region)
 
 
 def test_means_by_sequence_are_those_of_the_images_in_it():
@@ -241,6 +245,65 @@ def test_the_table_shows_every_number_with_its_protocol():
     ]
     of_city = "level 30.0000 (blurred 15.0000) other 30.0000 (blurred 15.0000)"
     assert lines[4].split() == ["city", "(2):", *of_city.split()]
+    assert lines[5:] == [
+        f"{name}: the mean grey level: comparable with nothing; not comparable with all else."
+        for name in ("level", "other")
+    ]
+
+
+def test_an_image_without_a_score_is_counted_and_named(tmp_path, capfd):
+    """As where ECC does not converge: never dropped silently, never a NaN for the whole set."""
+
+    def score(image, truths):
+        if image.mean() == 20:
+            raise metrics.NotScored("did not converge")
+        return float(image.mean()), 1.0
+
+    protocol = metrics.Protocol("fussy", ("fussy_a", "fussy_b"), score, "a test", "nothing", "all else")
+    results, rows = runner.evaluate(IDENTITY, Source({"a": 10, "b": 20, "c": 60}), [protocol])
+    assert results["metrics"] == results["blurred"] == {"fussy_a": 35.0, "fussy_b": 1.0}
+    assert results["not_scored"] == {
+        "fussy": {"b": "did not converge"},
+        "blurred_fussy": {"b": "did not converge"},
+    }
+    assert "fussy: 1 of 3 images have no score: b" in results["warnings"]
+    assert "warning: fussy: 1 of 3 images have no score: b\n" in capfd.readouterr().err
+    assert np.isnan(rows[1]["fussy_a"]) and rows[2]["fussy_a"] == 60
+    runner.write_results(results, rows, str(tmp_path / "r.json"), str(tmp_path / "r.csv"))
+    assert "b,nan,nan,nan,nan" in (tmp_path / "r.csv").read_text()
+
+    results, _ = runner.evaluate(IDENTITY, Source({"b": 20}), [protocol])
+    runner.write_results(results, rows, str(tmp_path / "r.json"))
+    assert json.loads((tmp_path / "r.json").read_text())["metrics"] == {"fussy_a": "nan", "fussy_b": "nan"}
+
+
+def test_all_truths_go_to_a_protocol_that_asks_for_them():
+    def count(image, truths):
+        return (float(sum(int(truth[0, 0, 0]) for truth in truths)),)
+
+    source = Source({"a": 10})
+    source.truths = lambda index: (np.full((4, 4, 3), level, np.uint8) for level in (1, 2, 4))
+    source.pair = lambda index: (np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 1, np.uint8))
+    every = metrics.Protocol("every", ("every",), count, "a test", "nothing", "all else", references="all")
+    one = metrics.Protocol("one", ("one",), count, "a test", "nothing", "all else")
+    results, _ = runner.evaluate(IDENTITY, source, [every, one])
+    assert results["metrics"] == {"every": 7.0, "one": 1.0}
+
+
+def test_a_float_protocol_sees_what_is_not_rounded_and_the_network_runs_once():
+    asked = []
+
+    def brighter(images):
+        asked.append(images.shape)
+        return images + 0.3 / 255
+
+    def level(image, truths):
+        return (float(image.mean()),)
+
+    exact = metrics.Protocol("exact", ("exact",), level, "a test", "nothing", "all else", dtype="float")
+    results, _ = runner.evaluate(Deblurrer(brighter), Source({"a": 10}), [exact, level_protocol()])
+    assert results["metrics"] == {"exact": pytest.approx(10.3 / 255, rel=1e-6), "level": 10.0}
+    assert len(asked) == 1
 
 
 # ----------------------------------------------------------------------------------------- files
@@ -276,13 +339,21 @@ def test_side_by_side_is_before_and_after(tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        ({"gopro_dir": "G", "blur_dir": "B"}, "--gopro_dir stands alone"),
-        ({"gopro_dir": "G", "sharp_dir": "S"}, "--gopro_dir stands alone"),
-        ({"gopro_dir": "G", "synthesize": True}, "--gopro_dir stands alone"),
+        ({"gopro_dir": "G", "blur_dir": "B"}, "--gopro_dir and --blur_dir exclude each other"),
+        ({"gopro_dir": "G", "sharp_dir": "S"}, "--gopro_dir and --sharp_dir exclude each other"),
+        ({"data_dir": "D", "blur_dir": "B", "sharp_dir": "S"}, "--data_dir and --blur_dir and --sharp_dir exclude"),
+        ({"gopro_dir": "G", "synthesize": True}, "--synthesize blurs sharp photographs"),
+        ({"synthesize": True}, "--synthesize blurs sharp photographs"),
+        ({"blur_kind": "blur"}, "--blur_kind says which blur real pairs hold"),
+        ({"sharp_dir": "S", "synthesize": True, "blur_kind": "blur"}, "--blur_kind says which blur real pairs hold"),
         ({"blur_dir": "B"}, "--blur_dir=B needs --sharp_dir"),
         ({"sharp_dir": "S"}, "--sharp_dir=S needs --blur_dir beside it, or --synthesize"),
-        ({"blur_dir": "B", "synthesize": True}, "--blur_dir and --synthesize exclude each other"),
-        ({"blur_dir": "B", "sharp_dir": "S", "synthesize": True}, "--blur_dir and --synthesize exclude each other"),
+        ({"blur_dir": "B", "synthesize": True}, "--synthesize blurs sharp photographs"),
+        ({"blur_dir": "B", "sharp_dir": "S", "synthesize": True}, "--synthesize blurs sharp photographs"),
+        ({"dataset": "gopro"}, "--dataset and --manual_dir belong together"),
+        ({"manual_dir": "M"}, "--dataset and --manual_dir belong together"),
+        ({"seed": -1}, "--seed=-1"),
+        ({"data_dir": "/nowhere"}, "--data_dir=/nowhere: no such folder"),
     ],
 )
 def test_flags_that_mean_nothing_together_are_refused(tiny_config, flags, words):

@@ -1,11 +1,22 @@
-"""How fast this machine trains and restores, as a fraction of what its convolutions can do."""
+"""How fast this machine trains and restores, as a fraction of what its convolutions can do, and reads its data."""
 
+import concurrent.futures
+import os
 import statistics
+import tempfile
 import time
+
+import numpy as np
 
 from tfdeblur import systems
 from tfdeblur.compat import precision, tf
-from tfdeblur.data.pipeline import with_targets
+from tfdeblur.data import prepared
+from tfdeblur.data.images import write_image
+from tfdeblur.data.photographs import photograph
+from tfdeblur.data.pipeline import batches, make_batch
+from tfdeblur.data.shake import Shake
+from tfdeblur.data.sources import folder_pairs, silent
+from tfdeblur.data.store import open_store
 from tfdeblur.inference import restore_batch
 from tfdeblur.info import multiply_accumulates_of
 
@@ -38,12 +49,110 @@ def training(config, policy, rounds):
     system = systems.system(config.system)
     with precision(policy):
         trainer = system.make_trainer(config)
-    blurred, sharp = (
-        tf.random.stateless_uniform([config.batch_size, config.crop, config.crop, 3], [0, n]) for n in (1, 2)
-    )
-    batch = with_targets(blurred, sharp, **system.TARGETS)
+    noise = np.random.default_rng(0).integers(0, 256, (config.batch_size, 2, config.crop, config.crop, 3), np.uint8)
+    batch = tf.nest.map_structure(tf.constant, make_batch(noise, **system.TARGETS))
     step = tf.function(trainer.train_step)
     return _measure(step, (batch,), policy, "training", rounds, config.batch_size * config.crop**2)
+
+
+def input_pipeline(config, batch_size, rounds, data_dir=None):
+    """Times the data pipeline: prepared, decoded images in the page cache to batches, beside plain PNG decoding.
+
+    Args:
+      config: ConfigDict: crop, augmentation, and the system whose targets are made.
+      batch_size: pairs in a batch.
+      rounds: timed rounds, of all measurements in turn; medians are given.
+      data_dir: a prepared folder; None: 16 made-up pairs of 1280x720, kept in a temporary folder.
+
+    Returns:
+      {"crop", "batch_size", "augmentation", "pairs_per_second": {"crops": n, "crops and targets": n, "png decoding":
+      n}}; the last decodes both whole PNGs of a pair and crops, on as many threads as there are cores.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if data_dir:
+            source = prepared.open_prepared(data_dir, "train", Shake())
+            store = source.store
+        else:
+            source = _made_up_frames(folder)
+            store = open_store(source, source.check(), os.path.join(folder, "store"), log=silent)
+        few = range(min(len(source), 16))
+        files = [[_png(image) for image in source.pair(index)] for index in few]
+        options = {"crop": config.crop, "batch_size": batch_size, "seed": 0, "augmentation": config.augmentation}
+        targets = systems.system(config.system).TARGETS
+        pipelines = {
+            "crops": iter(batches(source, store, **options)),
+            "crops and targets": iter(batches(source, store, **options, **targets)),
+        }
+        speeds = {name: [] for name in (*pipelines, "png decoding")}
+        for _ in range(rounds):
+            for name, batch in pipelines.items():
+                speeds[name].append(_pairs_per_second(batch, batch_size))
+            speeds["png decoding"].append(_png_pairs_per_second(files, config.crop))
+    return {
+        "crop": config.crop,
+        "batch_size": batch_size,
+        "augmentation": config.augmentation,
+        "targets": targets,
+        "source": source.description["source"],
+        "pairs_per_second": {name: statistics.median(values) for name, values in speeds.items()},
+    }
+
+
+def input_table(result):
+    """The result of `input_pipeline` as lines of text."""
+    speeds = result["pairs_per_second"]
+    lines = [
+        f"pairs of {result['crop']}x{result['crop']} crops a second, batches of {result['batch_size']}, augmentation "
+        f"{result['augmentation']}, {result['source']}"
+    ]
+    for name, speed in speeds.items():
+        lines.append(f"{name:18} {speed:8,.0f}   {speed / speeds['png decoding']:6.1f} x PNG decoding")
+    return "\n".join(lines)
+
+
+_SECONDS = 2.0  # of each timed stretch of the data pipeline
+
+
+def _made_up_frames(folder):
+    """Pairs of 1280x720: a photograph, enlarged and turned, and the same blurred."""
+    sharp = np.asarray(photograph("chelsea.png"))
+    tall = np.tile(sharp, (3, 3, 1))[:720, :1280]
+    for index in range(16):
+        turned = np.roll(tall, 37 * index, axis=1)
+        pair = {"blur": (turned // 2 + np.roll(turned, 1, axis=1) // 2), "sharp": turned}
+        for kind, image in pair.items():
+            os.makedirs(os.path.join(folder, kind), exist_ok=True)
+            write_image(os.path.join(folder, kind, f"{index:06}.png"), image)
+    return folder_pairs(os.path.join(folder, "blur"), os.path.join(folder, "sharp"))
+
+
+def _png(image):
+    import cv2
+
+    return cv2.imencode(".png", image)[1]
+
+
+def _pairs_per_second(iterator, batch_size):
+    for _ in range(4):  # what was made ahead while nobody timed
+        next(iterator)
+    count, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < _SECONDS:
+        next(iterator)
+        count += batch_size
+    return count / (time.perf_counter() - begin)
+
+
+def _png_pairs_per_second(files, crop):
+    import cv2
+
+    def read(pair):
+        return [cv2.imdecode(file, cv2.IMREAD_COLOR)[:crop, :crop].copy() for file in pair]
+
+    count, begin = 0, time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        while time.perf_counter() - begin < _SECONDS:
+            count += len(list(pool.map(read, files)))
+    return count / (time.perf_counter() - begin)
 
 
 def _measure(function, arguments, policy, what, rounds, pixels):

@@ -3,8 +3,10 @@
 import contextlib
 import fcntl
 import json
+import operator
 import os
 import sys
+import textwrap
 
 import ml_collections
 import numpy as np
@@ -13,8 +15,8 @@ import tqdm
 import tfdeblur
 from tfdeblur import metrics, systems
 from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, precision, tf
-from tfdeblur.data import shaken, sources
-from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, write_image
+from tfdeblur.data import layouts, prepared, records, shaken, sources
+from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, some_of, write_image
 from tfdeblur.data.layouts import BLUR_KINDS
 from tfdeblur.data.pipeline import AUGMENTATIONS, batches
 from tfdeblur.data.shake import Shake
@@ -44,14 +46,26 @@ def progress(iterable, description="", unit="image"):
 
 
 def make_source(
-    config, split, *, gopro_dir=None, blur_dir=None, sharp_dir=None, synthesize=False, blur_kind=None, seed=0
+    config,
+    split,
+    *,
+    data_dir=None,
+    dataset=None,
+    manual_dir=None,
+    gopro_dir=None,
+    blur_dir=None,
+    sharp_dir=None,
+    synthesize=False,
+    blur_kind=None,
+    seed=0,
 ):
     """The source that the DATA arguments of the command line name.
 
     Args:
       config: a configuration; `blur_kind` and the shake family are taken from it.
-      split: "train" or "test": of a GOPRO tree and of the embedded photographs.
-      gopro_dir | blur_dir and sharp_dir | sharp_dir and synthesize | nothing (the embedded photographs).
+      split: "train" or "test", where the data have splits.
+      data_dir | dataset and manual_dir | gopro_dir | blur_dir and sharp_dir | sharp_dir and synthesize | nothing (the
+        embedded photographs).
       blur_kind: "blur" or "blur_gamma" instead of the configuration's.
       seed: of the made-up shakes that `pair` shows, which are those of an evaluation. Training draws fresh ones
         from the configuration's seed; keeping the two apart gives every training seed the same test.
@@ -59,28 +73,123 @@ def make_source(
     Raises:
       DeblurError: a combination that means nothing, or what the source finds.
     """
-    made_up = not (gopro_dir or blur_dir)
     if not 0 <= seed < 2**32:
         raise DeblurError(f"--seed={seed}: must lie in 0 .. 2**32 - 1")
-    if made_up and blur_kind:
-        raise DeblurError("--blur_kind says which blur real pairs hold: it needs --gopro_dir or --blur_dir")
-    blur_kind = blur_kind or config.blur_kind
+    places = {
+        "--data_dir": data_dir,
+        "--dataset": dataset,
+        "--gopro_dir": gopro_dir,
+        "--blur_dir": blur_dir,
+        "--sharp_dir": sharp_dir,
+    }
+    given = [flag for flag, value in places.items() if value]
+    if len(given) > 1 and given != ["--blur_dir", "--sharp_dir"]:
+        raise DeblurError(f"{' and '.join(given)} exclude each other: they name different data")
+    if bool(dataset) != bool(manual_dir):
+        raise DeblurError("--dataset and --manual_dir belong together: which data set, and the folder of its files")
+    if synthesize and given not in (["--data_dir"], ["--sharp_dir"]):
+        raise DeblurError("--synthesize blurs sharp photographs: it needs --sharp_dir or --data_dir, and no --blur_dir")
+    if blur_kind and (synthesize or not given):
+        raise DeblurError("--blur_kind says which blur real pairs hold: it needs pairs, such as --gopro_dir")
+    kind = blur_kind or config.blur_kind
+    if data_dir:
+        return _declared(_open_data(data_dir, split, kind, synthesize and shake_family(config), seed), kind)
+    if dataset:
+        found = sources.dataset_splits(dataset, manual_dir)
+        if split not in found:
+            raise DeblurError(f"--dataset={dataset}: has no split {split}, but {', '.join(found)}")
+        return _declared(found[split], kind)
     if gopro_dir:
-        if blur_dir or sharp_dir or synthesize:
-            raise DeblurError("--gopro_dir stands alone: leave out --blur_dir, --sharp_dir and --synthesize")
-        return sources.gopro_pairs(gopro_dir, split, blur_kind)
+        return sources.gopro_pairs(gopro_dir, split, kind)
     if blur_dir:
-        if synthesize:
-            raise DeblurError("--blur_dir and --synthesize exclude each other: real blur, or made-up blur")
         if not sharp_dir:
             raise DeblurError(f"--blur_dir={blur_dir} needs --sharp_dir beside it")
-        return sources.folder_pairs(blur_dir, sharp_dir, blur_kind)
+        return sources.folder_pairs(blur_dir, sharp_dir, kind)
     if sharp_dir:
         if not synthesize:
             raise DeblurError(f"--sharp_dir={sharp_dir} needs --blur_dir beside it, or --synthesize")
         return shaken.sharp_folder(sharp_dir, shake_family(config), seed)
     repeats = EMBEDDED_SHAKES if split == "test" else 1
     return shaken.embedded(split, shake_family(config), seed, repeats)
+
+
+def _open_data(folder, split, blur_kind, shake, seed):
+    """What `tfdeblur prepare` or TFDS made in a folder."""
+    if prepared.is_prepared(folder):
+        source = prepared.open_prepared(folder, split, shake, seed)
+        if shake and source.description["blur_kind"] != "synthesized":
+            raise DeblurError(f"--data_dir={folder}: holds pairs; leave out --synthesize")
+        return source
+    if not os.path.isdir(folder):
+        raise DeblurError(f"--data_dir={folder}: no such folder")
+    if not records.built_datasets(folder):
+        raise DeblurError(
+            f"--data_dir={folder}: neither tfdeblur prepare nor TFDS made this folder; prepare it first, or use "
+            "--gopro_dir, or --blur_dir and --sharp_dir"
+        )
+    if shake:
+        raise DeblurError(f"--data_dir={folder}: holds pairs; leave out --synthesize")
+    return records.open_records(folder, split, blur_kind)
+
+
+def _declared(source, blur_kind):
+    """The source; DeblurError where it holds the other kind of GoPro's two: 3 dB, and nobody would notice."""
+    held = source.description["blur_kind"]
+    if held in BLUR_KINDS and held != blur_kind:
+        raise DeblurError(
+            f"the data hold blur kind '{held}' and '{blur_kind}' is asked for; add --blur_kind={held}, or take others"
+        )
+    return source
+
+
+def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
+    """{split: source} of what `tfdeblur prepare` is given.
+
+    Args:
+      source: "<dataset>" or "<dataset>/<config>" with `manual_dir`; or a folder.
+      blur_kind: which blur the pairs of a folder hold, and which folder of a GOPRO tree is taken.
+
+    Raises:
+      DeblurError: neither a data set nor a folder that is understood, or what its source finds.
+    """
+    name = source.partition("/")[0]
+    if name in layouts.DATASETS and (manual_dir or not os.path.isdir(source)):
+        if not manual_dir:
+            say(layouts.DATASETS[name].instructions)
+            raise DeblurError(f"{source}: add --manual_dir, the archive or the folder of its files; see above")
+        return sources.dataset_splits(source, manual_dir)
+    if manual_dir:
+        raise DeblurError(f"{source}: no such data set; choose {', '.join(layouts.DATASETS)}")
+    if not os.path.isdir(source):
+        raise DeblurError(f"{source}: neither a data set ({', '.join(layouts.DATASETS)}) nor a folder")
+    if both := sources.find_folders(source):
+        return {prepared.ALL: sources.folder_pairs(*both, blur_kind)}
+    splits = [split for split in layouts.GOPRO_PAIRS if os.path.isdir(os.path.join(source, split))]
+    if splits:
+        found = {}
+        for split in splits:
+            both = sources.find_folders(os.path.join(source, split))
+            found[split] = (
+                sources.folder_pairs(*both, blur_kind) if both else sources.gopro_pairs(source, split, blur_kind)
+            )
+        return found
+    if built := records.built_datasets(source):
+        there = [split for split in ("train", "test") if any(path.glob(f"*-{split}.*") for path in built)]
+        return {split: records.open_records(source, split, blur_kind) for split in there}
+    return {prepared.ALL: shaken.sharp_folder(source, Shake())}
+
+
+def prepare(found, out):
+    """Decodes {split: source} into the folder `out`; one split that fails does not stop the others."""
+    failures = []
+    for split, source in found.items():
+        say(f"{split}: {_describe(source)}")
+        try:
+            prepared.prepare(source, split, out, lambda items: progress(items, "decode"), say)
+        except DeblurError as error:
+            failures.append(f"{split}: {error}")
+    if failures:
+        raise DeblurError("; ".join(failures))
 
 
 def shake_family(config):
@@ -121,7 +230,7 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
     check_config(config)
     policy = resolve_precision(precision_name, training=True)
     say(f"{config.system}: {device()}, {policy}, {STACK}")
-    sizes = source.check(config.crop)
+    sizes = source.check(config.crop, log=say)
     say(_describe(source))
 
     try:
@@ -130,6 +239,12 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
         raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
     with _lock(workdir):
         return _train(config, workdir, source, sizes, policy, cache_dir)
+
+
+def open_images(source, sizes, cache_dir):
+    """The decoded images of a source: those that were prepared, or kept in `cache_dir` from now on."""
+    prepared_store = getattr(source, "store", None)
+    return prepared_store or open_store(source, sizes, cache_dir, lambda items: progress(items, "decode"), say)
 
 
 @contextlib.contextmanager
@@ -161,13 +276,7 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
     checkpoints = Checkpoints(workdir, trainer, metadata)
     checkpoints.refuse_other_training()
     _write_json(os.path.join(workdir, "config.json"), metadata)
-    store = open_store(
-        source,
-        sizes,
-        cache_dir or os.path.join(workdir, "cache"),
-        progress=lambda items: progress(items, "decode"),
-        log=say,
-    )
+    store = open_images(source, sizes, cache_dir or os.path.join(workdir, "cache"))
 
     def make_batches(start_step):
         return batches(
@@ -284,28 +393,41 @@ def evaluate(deblurrer, source, protocols, seed=0):
 
     Returns:
       (results, rows): results as in results.json ({"model", "system", "data", "images", "metrics", "blurred",
-      "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <protocol>, "blurred_<protocol>"}.
+      "not_scored", "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <column>,
+      "blurred_<column>"}, a column being a number of a protocol.
     """
     warnings = _blur_kind_warnings(deblurrer, source)
     for warning in warnings:
         say(f"warning: {warning}")
     say(f"evaluating on {device()}; {_describe(source)}")
-    _refuse_too_small(dict(zip(source.names, source.check(), strict=True)), protocols, seed)
-    rows = []
+    _refuse_too_small(dict(zip(source.names, source.check(log=say), strict=True)), protocols)
+    rows, not_scored = [], {}
     for index in progress(range(len(source)), "evaluate"):
-        blurred, sharp = source.pair(index)
         row = {"image": source.names[index]}
-        restored_regions = {}
+        restored = {}  # of each region, which several protocols share
+        blurred, sharp = source.pair(index)
         for protocol in protocols:
             top, left, height, width = metrics.region_box(protocol.region, *sharp.shape[:2], seed=seed, index=index)
             box = (slice(top, top + height), slice(left, left + width))
-            if protocol.region not in restored_regions:
-                restored_regions[protocol.region] = deblurrer.restore(blurred[box])
-            row[protocol.name] = protocol.score(restored_regions[protocol.region], sharp[box])
-            row[f"blurred_{protocol.name}"] = protocol.score(blurred[box], sharp[box])
+            if protocol.region not in restored:
+                restored[protocol.region] = _restore(deblurrer, blurred[box], protocols)
+            for prefix, score, image in (
+                ("", protocol.score, restored[protocol.region][protocol.dtype]),
+                ("blurred_", protocol.blurred_score or protocol.score, blurred[box]),
+            ):
+                truths = source.truths(index) if protocol.references == "all" else [sharp]
+                try:
+                    values = score(image, map(operator.itemgetter(box), truths))
+                except metrics.NotScored as error:
+                    values = [float("nan")] * len(protocol.columns)
+                    not_scored.setdefault(prefix + protocol.name, {})[row["image"]] = str(error)
+                row.update(zip((prefix + column for column in protocol.columns), values, strict=True))
         rows.append(row)
 
-    names = [protocol.name for protocol in protocols]
+    for name, images in not_scored.items():
+        warnings.append(f"{name}: {len(images)} of {len(rows)} images have no score: {some_of(images)}")
+        say(f"warning: {warnings[-1]}")
+    names = [column for protocol in protocols for column in protocol.columns]
     blurred_names = {name: f"blurred_{name}" for name in names}
     results = {
         "model": deblurrer.path,
@@ -315,6 +437,7 @@ def evaluate(deblurrer, source, protocols, seed=0):
         "seed": seed,
         "metrics": {name: _mean(rows, name) for name in names},
         "blurred": {name: _mean(rows, column) for name, column in blurred_names.items()},
+        "not_scored": not_scored,
         "sequences": _by_sequence(rows, [*names, *blurred_names.values()]),
         "protocols": {protocol.name: protocol.description for protocol in protocols},
         "warnings": warnings,
@@ -322,21 +445,28 @@ def evaluate(deblurrer, source, protocols, seed=0):
     return results, rows
 
 
-def _refuse_too_small(sizes, protocols, seed):
-    """DeblurError before the first image is restored where a protocol cannot score the smallest of {name: size}."""
-    for side in (0, 1):
-        name, size = min(sizes.items(), key=lambda item: item[1][side])
+def _restore(deblurrer, blurred, protocols):
+    """{"uint8": restored, "float": restored} of an image; the second only where a protocol asks for it."""
+    if all(protocol.dtype == "uint8" for protocol in protocols):
+        return {"uint8": deblurrer.restore(blurred)}
+    restored = deblurrer.restore(uint8_to_01(blurred).numpy())
+    return {"uint8": to_uint8(restored).numpy(), "float": restored}
+
+
+def _refuse_too_small(sizes, protocols):
+    """DeblurError before the first image is restored where a protocol cannot score one of {name: size}."""
+    for name, size in sizes.items():
         for protocol in protocols:
             try:
-                *_, height, width = metrics.region_box(protocol.region, *size, seed=seed)
-                black = np.zeros((height, width, 3), np.uint8)
-                protocol.score(black, black)
+                protocol.check_size(*size)
             except DeblurError as error:
                 raise DeblurError(f"{name}: {error}") from error
 
 
 def _mean(rows, column):
-    return float(np.mean([row[column] for row in rows]))
+    """Over the images that have a score; NaN where none has."""
+    values = [row[column] for row in rows if not np.isnan(row[column])]
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _by_sequence(rows, names):
@@ -377,7 +507,8 @@ def check_targets(*paths, picture=None):
 
 
 def write_results(results, rows, out=None, csv_path=None):
-    """Writes results.json and the per-image CSV; an infinite PSNR (identical images) is the string "inf"."""
+    """Writes results.json and the per-image CSV; an infinite PSNR (identical images) is the string "inf", a
+    missing score "nan"."""
     import csv
     import io
 
@@ -418,19 +549,21 @@ def _write_text(path, text):
 
 
 def table(results):
-    """The results as lines of text: protocol, restored, blurred input, and the sequences."""
+    """The results as lines of text: protocol, restored, blurred input, the sequences, and what may be compared."""
     count, data = results["images"], results["data"]
     lines = [
         f"{count} image{'s' if count != 1 else ''}, {data['source']}, {_blur_of(data)}",
-        f"{'protocol':24} {'restored':>10} {'blurred':>10}",
+        f"{'protocol':26} {'restored':>10} {'blurred':>10}",
     ]
     for name, value in results["metrics"].items():
-        lines.append(f"{name:24} {value:10.4f} {results['blurred'][name]:10.4f}")
+        lines.append(f"{name:26} {value:10.4f} {results['blurred'][name]:10.4f}")
     for sequence, means in results["sequences"].items():
         scores = "  ".join(
             f"{name} {means[name]:.4f} (blurred {means[f'blurred_{name}']:.4f})" for name in results["metrics"]
         )
         lines.append(f"  {sequence} ({means['images']}): {scores}")
+    for name, description in results["protocols"].items():
+        lines += textwrap.wrap(f"{name}: {description}", metrics.LISTING_WIDTH, subsequent_indent="  ")
     return "\n".join(lines)
 
 

@@ -5,11 +5,12 @@ import pytest
 
 from tfdeblur.compat import tf
 from tfdeblur.data.images import write_image
-from tfdeblur.data.pipeline import AUGMENTATIONS, batches, plan
+from tfdeblur.data.pipeline import AUGMENTATIONS, Buffers, batches, plan, symmetry
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.shaken import ShakenSource
 from tfdeblur.data.sources import folder_pairs
 from tfdeblur.data.store import open_store
+from tfdeblur.ops.geometry import flip_and_rotate
 
 SIZES = [(20, 24), (17, 19), (32, 16)]
 OFFSET = 100
@@ -114,16 +115,16 @@ def located(image):
     rows, cols = np.indices((size, size))
     top, left = image[..., 0].min() // 2, image[..., 1].min() // 2
     plain = np.stack([2 * (rows + top), 2 * (cols + left), np.full_like(rows, image[0, 0, 2])], axis=-1)
-    for symmetry in range(8):
+    for code in range(8):
         turned = plain
-        if symmetry & 1:
+        if code & 1:
             turned = turned[:, ::-1]
-        if symmetry & 2:
+        if code & 2:
             turned = turned[::-1]
-        if symmetry & 4:
+        if code & 4:
             turned = turned.transpose(1, 0, 2)
         if np.array_equal(turned, image):
-            return top, left, symmetry
+            return top, left, code
     return None
 
 
@@ -222,6 +223,39 @@ def test_images_are_float32_in_0_to_1_with_static_shapes(pairs):
 def test_without_a_gradient_target_there_is_none(pairs):
     (batch,) = take(pairs, 1)
     assert set(batch) == {"blurred", "sharp", "sharp_scales"} and len(batch["sharp_scales"]) == 1
+
+
+@pytest.mark.parametrize("code", range(8))
+def test_a_symmetry_is_the_one_of_the_same_code_on_tensors(code):
+    image = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
+    (expected,) = flip_and_rotate([tf.constant(image[None])], [code])
+    np.testing.assert_array_equal(symmetry(image[...], code), expected[0])
+
+
+# ------------------------------------------------------------------------------------------------ the memory
+
+
+def test_a_batch_that_is_kept_is_not_overwritten(photographs):
+    """The memory of batches is used again; of those that someone still holds, as array or as tensor, it is not."""
+    options = {"crop": 16, "batch_size": 2, "seed": 0, "scales": 2, "gradient": True}
+    kept = []
+    for step, batch in zip(range(40), batches(*photographs, **options), strict=False):
+        kept.append((step, batch if step % 2 else tf.nest.map_structure(lambda x: x.numpy(), batch)))
+    for step, batch in kept:
+        (fresh,) = take(photographs, 1, start_step=step, **{key: options[key] for key in ("scales", "gradient")})
+        assert_same(tf.nest.map_structure(np.asarray, batch), fresh)
+
+
+def test_memory_is_used_again_when_its_last_array_is_gone():
+    buffers = Buffers()
+    first = buffers.empty((2, 4, 4, 3))
+    view, place = first[1, :2], first.ctypes.data
+    assert place % 64 == 0 and first.shape == (2, 4, 4, 3) and first.dtype == np.float32
+    del first
+    other = buffers.empty((2, 4, 4, 3))
+    assert other.ctypes.data != place, "a view is still there"
+    del view
+    assert buffers.empty((4, 2, 4, 3)).ctypes.data == place, "the same bytes in another shape"
 
 
 # ----------------------------------------------------------------------------------------------- determinism

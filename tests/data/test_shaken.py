@@ -1,5 +1,6 @@
 """Sharp photographs with synthesised partners: the embedded sample and folders."""
 
+import functools
 import json
 import pathlib
 
@@ -101,7 +102,7 @@ def test_a_crop_is_cut_out_of_the_blurred_photograph(top, left, size):
     image = IMAGES[1]
     for seed in range(5):
         full = blur(image, random_kernel(generator(seed), SHAKE))
-        blurred, sharp = source().crop((image,), top, left, size, generator(seed))
+        blurred, sharp = source().crop((image,), top, left, size, functools.partial(generator, seed))
         np.testing.assert_array_equal(sharp, image[top : top + size, left : left + size])
         assert blurred.shape == sharp.shape == (size, size, 3) and blurred.dtype == sharp.dtype == np.uint8
         # Not a blurred crop: its borders have seen what lies around. Large kernels go through a DFT of another
@@ -113,7 +114,7 @@ def test_a_crop_is_cut_out_of_the_blurred_photograph(top, left, size):
 def test_every_crop_is_blurred_afresh_by_the_generator_it_gets():
     stored = source().stored(1)
     assert len(stored) == 1 and stored[0] is IMAGES[1]
-    first, again, other = (source().crop(stored, 5, 5, 24, generator(key))[0] for key in (1, 1, 2))
+    first, again, other = (source().crop(stored, 5, 5, 24, functools.partial(generator, key))[0] for key in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -140,7 +141,7 @@ def test_training_never_draws_the_kernels_of_the_fixed_pairs(monkeypatch, seed):
     for step in range(4):
         for sample in range(3):
             # The generator that the pipeline hands to `crop`: a function of (seed, step, sample).
-            source(seed=seed).crop((IMAGES[0],), 0, 0, 8, generator(seed, step, sample))
+            source(seed=seed).crop((IMAGES[0],), 0, 0, 8, functools.partial(generator, seed, step, sample))
     drawn = [kernel.tobytes() for kernel in kernels]
     assert not fixed & set(drawn), "training sees the very blur that it is measured on"
 

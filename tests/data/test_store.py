@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,8 +31,11 @@ class Source:
     def __len__(self):
         return len(self.names)
 
-    def fingerprint(self):
-        return [self.names, self.description]
+    def stamp(self, index):
+        return [self.images[index][0].shape[:2], self.description]
+
+    def image_count(self, index):
+        return len(self.images[index])
 
     def stored(self, index):
         if index == self.fails_at:
@@ -95,43 +100,69 @@ def test_the_second_time_nothing_is_decoded(tmp_path):
     assert_holds(store, first)
 
 
-def other_names():
-    source = Source()
-    source.names = ("other", *source.names[1:])
-    return source
-
-
 @pytest.mark.parametrize(
     "make",
     [
         lambda: Source(blur_kind="blur_gamma", seed=1),
         lambda: Source(shake={"length": (1.0, 3.0)}, seed=1),
-        lambda: Source(sizes=[(4, 5), (3, 2), (1, 1), (4, 6)], seed=1),
-        lambda: Source(sizes=SIZES[:3], seed=1),
-        other_names,
+        lambda: Source(sizes=[(4, 4), (3, 3), (2, 1), (4, 6)], seed=1),
     ],
-    ids=["blur_kind", "shake", "sizes", "fewer", "names"],
+    ids=["blur_kind", "shake", "sizes"],
 )
-def test_another_source_is_decoded_again(tmp_path, make):
+def test_another_source_is_decoded_instead(tmp_path, make):
     opened(Source(), tmp_path)
     source = make()
     assert_holds(opened(source, tmp_path), source)
     assert set(source.decoded) == set(range(len(source)))
+    assert (tmp_path / "pixels.u8").stat().st_size == sum(image.nbytes for pair in source.images for image in pair)
     again = make()
     assert_holds(opened(again, tmp_path), source)
     assert again.decoded == []
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_an_interrupted_store_is_made_again(tmp_path, before):
-    if before:
-        opened(Source(seed=9, blur_kind="blur_gamma"), tmp_path)
-    with pytest.raises(RuntimeError, match="killed"):
-        opened(Source(fails_at=2), tmp_path)
-    assert not (tmp_path / "index.json").exists(), "half a store looks like a whole one"
+def test_a_changed_or_further_image_alone_is_decoded(tmp_path):
+    opened(Source(sizes=SIZES[:3]), tmp_path)
     source = Source()
     assert_holds(opened(source, tmp_path), source)
-    assert set(source.decoded) == {0, 1, 2, 3}
+    assert source.decoded == [3]
+    lines, changed = [], Source(sizes=[SIZES[0], (5, 5), *SIZES[2:]])
+    changed.images[2:] = source.images[2:]
+    assert_holds(opened(changed, tmp_path, log=lines.append), changed)
+    assert changed.decoded == [1] and "3 of 4 are there already" in lines[0]
+
+
+def test_order_and_number_of_names_are_the_sources(tmp_path):
+    source = Source()
+    opened(source, tmp_path)
+    for attribute in ("names", "images", "sizes"):
+        setattr(source, attribute, getattr(source, attribute)[2:0:-1])
+    assert_holds(opened(source, tmp_path), source)
+    assert source.decoded.count(2) == 1  # the first time
+
+
+def test_what_was_decoded_before_an_interruption_is_kept(tmp_path):
+    with pytest.raises(RuntimeError, match="killed"):
+        opened(Source(fails_at=2), tmp_path)
+    source = Source()
+    assert_holds(opened(source, tmp_path), source)
+    assert sorted(source.decoded) == [2, 3]
+
+
+@pytest.mark.parametrize("told", [0, 1, 2, 3])
+@pytest.mark.parametrize("garbage", [0, 1, 1000])
+def test_a_writer_that_was_killed_leaves_what_its_index_tells(tmp_path, told, garbage):
+    """A kill leaves some lines, perhaps half a line, and pixels that no line tells of."""
+    opened(Source(), tmp_path)
+    lines = (tmp_path / "index.jsonl").read_text().strip().splitlines()
+    (tmp_path / "index.jsonl").write_text("\n".join(lines[:told]) + "\n" + lines[told][:-9])
+    with open(tmp_path / "pixels.u8", "ab") as pixels:
+        pixels.write(b"x" * garbage)
+    source = Source()
+    assert_holds(opened(source, tmp_path), source)
+    assert sorted(source.decoded) == list(range(told, 4))
+    again = Source()
+    assert_holds(opened(again, tmp_path), source)
+    assert again.decoded == []
 
 
 def test_a_store_that_is_being_replaced_is_not_valid_meanwhile(tmp_path):
@@ -142,15 +173,38 @@ def test_a_store_that_is_being_replaced_is_not_valid_meanwhile(tmp_path):
     assert_holds(opened(source, tmp_path), source)
 
 
-def test_errors_of_the_source_come_through(tmp_path):
+def test_unreadable_images_do_not_cost_the_others(tmp_path):
     class Unreadable(Source):
         def stored(self, index):
-            if index == 1:
-                raise DeblurError("image1.png: the file is cut off")
+            if index in (0, 2):
+                raise DeblurError(f"image{index}.png: the file is cut off")
             return super().stored(index)
 
-    assert error_of(opened, Unreadable(), tmp_path) == "image1.png: the file is cut off"
-    assert not (tmp_path / "index.json").exists()
+    message = error_of(opened, Unreadable(), tmp_path)
+    assert message.startswith("image0.png: the file is cut off, image2.png: the file is cut off; ")
+    assert "2 of 4 are decoded and kept" in message
+    source = Source()
+    assert_holds(opened(source, tmp_path), source)
+    assert sorted(source.decoded) == [0, 2]
+
+
+def test_a_second_process_waits_for_the_first(tmp_path):
+    """The lock is the system's: while another process holds it nothing is written, afterwards all goes on."""
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True)"
+    command = [sys.executable, "-c", hold + "; sys.stdin.read()", str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        lines = []
+
+        def log(line):
+            lines.append(line)
+            if "waiting" in line:
+                assert not (tmp_path / "pixels.u8").exists()
+                other.stdin.close()
+
+        source = Source()
+        assert_holds(opened(source, tmp_path, log=log), source)
+    assert "waiting" in lines[0] and str(tmp_path) in lines[0] and len(lines) == 2
 
 
 @pytest.mark.parametrize("room, fits", [(0.5, False), (0.99, False), (1.05, True)])
@@ -165,7 +219,7 @@ def test_a_disk_that_is_too_small_is_one_line_before_anything_is_decoded(tmp_pat
     message = error_of(opened, source, tmp_path)
     assert str(tmp_path) in message and "--cache_dir" in message
     assert len(source.decoded) <= 1, "one may be looked at, to see how many images an index has"
-    assert not (tmp_path / "index.json").exists() and not (tmp_path / "pixels.u8").exists()
+    assert not (tmp_path / "index.jsonl").exists() and not (tmp_path / "pixels.u8").exists()
 
 
 def test_the_room_of_a_store_that_is_replaced_counts_as_free(tmp_path, monkeypatch):
@@ -183,19 +237,32 @@ def test_the_room_of_a_store_that_is_replaced_counts_as_free(tmp_path, monkeypat
     assert_holds(opened(source, tmp_path), source)
 
 
-def test_a_disk_that_fills_up_meanwhile_is_one_line(tmp_path, monkeypatch):
-    class FullDisk(io.BytesIO):
+@pytest.mark.parametrize("fits", [0, 1, 2, 3])
+def test_a_disk_that_fills_up_meanwhile_is_one_line_and_keeps_what_fitted(tmp_path, monkeypatch, fits):
+    """Whole images fit up to some point, and half of the next one."""
+    source = Source()
+    ends = np.cumsum([0] + [sum(image.nbytes for image in pair) for pair in source.images])
+    limit = int(ends[fits]) + 5
+
+    class FullDisk(io.FileIO):
         def write(self, data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            room = limit - self.tell()
+            if room <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(memoryview(data).cast("B")[:room])
 
     def fake_open(path, mode="r", **arguments):
-        return FullDisk() if "w" in mode else open(path, mode, **arguments)
+        return (
+            io.BufferedWriter(FullDisk(path, mode.replace("b", ""))) if mode == "ab" else open(path, mode, **arguments)
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(store_module, "open", fake_open, raising=False)
-        message = error_of(opened, Source(), tmp_path)
+        message = error_of(opened, source, tmp_path)
     assert str(tmp_path) in message and "No space left" in message
-    assert_holds(opened(Source(), tmp_path), Source())
+    again = Source()
+    assert_holds(opened(again, tmp_path), again)
+    assert sorted(again.decoded) == list(range(fits, 4))
 
 
 def test_progress_and_log_are_called(tmp_path):
@@ -214,7 +281,7 @@ def test_progress_and_log_are_called(tmp_path):
 def test_a_damaged_store_is_made_again(tmp_path, damage):
     source = Source()
     opened(source, tmp_path)
-    pixels, index = tmp_path / "pixels.u8", tmp_path / "index.json"
+    pixels, index = tmp_path / "pixels.u8", tmp_path / "index.jsonl"
     if damage == "truncated pixels":
         pixels.write_bytes(pixels.read_bytes()[:-1])
     elif damage == "no pixels":

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from tfdeblur.metrics import psnr
-from tfdeblur.metrics.psnr import check_pair
+from tfdeblur.errors import DeblurError
+from tfdeblur.metrics import psnr, psnr_float
+from tfdeblur.metrics.psnr import check_pair, check_size
 
 
 def constant(value, size=(16, 20)):
@@ -94,3 +95,67 @@ def test_check_pair_copies_nothing():
     restored, sharp = constant(1), constant(2)
     assert check_pair(restored, sharp)[0] is restored
     assert check_pair(restored, sharp)[1] is sharp
+
+
+# --------------------------------------------------------------------------------------------- not rounded
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_constants_by_hand(dtype):
+    # 100.25 / 255 against 100 / 255 rounds to a perfect 100, and is a quarter of a grey level off.
+    restored = np.full((16, 20, 3), 100.25 / 255, dtype)
+    expected = 20 * math.log10(255 / 0.25)
+    assert psnr_float(restored, constant(100)) == pytest.approx(expected, abs=1e-3 if dtype is np.float32 else 1e-9)
+    assert type(psnr_float(restored, constant(100))) is float
+
+
+def test_float_is_clipped():
+    assert psnr_float(np.full((4, 4, 3), 7.0), constant(255, (4, 4))) == math.inf
+    assert psnr_float(np.full((4, 4, 3), -7.0), constant(0, (4, 4))) == math.inf
+
+
+def test_float_matches_a_slow_reference():
+    generator = np.random.default_rng(0)
+    sharp = generator.integers(0, 256, (19, 23, 3), dtype=np.uint8)
+    restored = (sharp / 255 + generator.normal(0, 0.1, sharp.shape)).astype(np.float32)
+    pairs = zip(restored.flat, sharp.flat, strict=True)
+    total = sum((min(max(float(a), 0), 1) - float(b) / 255) ** 2 for a, b in pairs)
+    # float32 truth: relative 6e-8 of the values.
+    assert psnr_float(restored, sharp) == pytest.approx(-10 * math.log10(total / sharp.size), abs=1e-5)
+
+
+def test_float_of_a_uint8_image_is_psnr():
+    restored, sharp = np.random.default_rng(2).integers(0, 256, (2, 30, 20, 3), dtype=np.uint8)
+    assert psnr_float(restored / 255, sharp) == pytest.approx(psnr(restored, sharp), abs=1e-9)
+    assert psnr_float(sharp / np.float32(255), sharp) == math.inf
+    assert psnr_float(sharp / 255, sharp) == math.inf
+
+
+def test_rounding_costs_a_twelfth_of_a_squared_grey_level():
+    generator = np.random.default_rng(3)
+    sharp = generator.integers(60, 200, (100, 100, 3), dtype=np.uint8)
+    restored = np.clip((sharp + generator.normal(0, 2, sharp.shape)) / 255, 0, 1)
+    rounded = psnr(np.rint(255 * restored).astype(np.uint8), sharp)
+    expected = 10 * math.log10((4 + 1 / 12) / 4)
+    assert psnr_float(restored, sharp) - rounded == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "restored, sharp, message",
+    [
+        (constant(1), constant(1), "restored must be float32 or float64"),
+        (constant(1).astype(np.float16), constant(1), "restored must be float32 or float64"),
+        (constant(1) / 255, constant(1) / 255, "sharp must be uint8"),
+        ((constant(1) / 255)[1:], constant(1), "one shape"),
+        ((constant(1) / 255)[..., 0], constant(1), "restored must be .*RGB"),
+    ],
+)
+def test_float_refusals(restored, sharp, message):
+    with pytest.raises(ValueError, match=message):
+        psnr_float(restored, sharp)
+
+
+def test_check_size():
+    check_size("some", 11, 11, 12)
+    with pytest.raises(DeblurError, match="protocol some needs images of at least 11x11, got 12x10"):
+        check_size("some", 11, 12, 10)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from tfdeblur.errors import DeblurError
 from tfdeblur.metrics import psnr, ssim, ssim_matlab
-from tfdeblur.metrics.ssim import _STRIP_ROWS, _blur_plane, _blur_volume, _channel_mixing, _mean_ssim
+from tfdeblur.metrics.ssim import _STRIP_ROWS, _blur_volume, _channel_mixing, _mean_ssim, blur_plane
 
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
@@ -205,7 +205,7 @@ def test_golden_values():
     # window, border or covariance would change.
     assert ssim_matlab(restored, sharp) == pytest.approx(0.7126043901847137, abs=1e-9)
     # This golden is of the unrounded images; SSIM with L = 1 on [0, 1] is SSIM with L = 255 on [0, 255].
-    unrounded = _mean_ssim(255 * first, 255 * second, _blur_plane, border=5)
+    unrounded = _mean_ssim(255 * first, 255 * second, blur_plane, border=5)
     assert unrounded == pytest.approx(0.6207991688106176, abs=1e-9)
     # Rounding to 256 levels moves it in the fourth decimal.
     assert ssim(restored, sharp) == pytest.approx(0.6211002322152803, abs=1e-9)
@@ -216,7 +216,7 @@ def test_flat_bright_areas_keep_their_digits():
     # variances of the images less 254, so that nothing cancels, and the offset back for the luminance alone.
     x, y = np.random.default_rng(5).integers(0, 2, (2, 40, 40, 3)).astype(np.float64)
     for blur, window, border in (
-        (_blur_plane, gaussian(11, 11, 1), 5),
+        (blur_plane, gaussian(11, 11, 1), 5),
         (_blur_volume, gaussian(11, 11, 11), 0),
     ):
         mean_x, mean_y, square, product = (

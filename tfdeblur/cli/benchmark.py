@@ -8,34 +8,47 @@ from absl import flags
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """WHAT is training or inference. Prints seconds, megapixels per second and the fraction of the machine's
-convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it. Training takes crop and batch
-from the configuration and leaves the data pipeline out."""
+SUMMARY = """WHAT is training, inference or input. The first two print seconds, megapixels per second and the fraction of
+the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it. Training takes
+crop and batch from the configuration and leaves the data pipeline out. Input prints how many pairs of crops per second the
+data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside plain PNG decoding in
+the same run; on made-up frames of 1280x720, or on --data_dir."""
 
 
 def _define(values, argv):
     common.define_config(values, argv, default="madn/gopro")
     common.define_precision(values)
     flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference.", flag_values=values)
-    flags.DEFINE_integer("batch_size", 1, "Images in a call, for inference.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "batch_size",
+        None,
+        "Images in a call, for inference; pairs in a batch, for input (default there: 16).",
+        lower_bound=1,
+        flag_values=values,
+    )
     flags.DEFINE_integer("rounds", 5, "Timed calls; medians are printed.", lower_bound=1, flag_values=values)
+    flags.DEFINE_string("data_dir", None, "For input: a prepared folder instead of made-up frames.", flag_values=values)
     flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
 
 
 def _run(values, arguments):
-    if arguments not in (["training"], ["inference"]):
-        raise DeblurError(f"{' '.join(arguments) or 'nothing'} to benchmark: write training or inference")
+    if arguments not in (["training"], ["inference"], ["input"]):
+        raise DeblurError(f"{' '.join(arguments) or 'nothing'} to benchmark: write training, inference or input")
     size = common.parse_size(values.size)
 
     from tfdeblur import benchmark, runner
 
     runner.check_config(values.config)
+    if arguments == ["input"]:
+        result = benchmark.input_pipeline(values.config, values.batch_size or 16, values.rounds, values.data_dir)
+        print(json.dumps(result, indent=2) if values.json else benchmark.input_table(result))
+        return 0
     policy = runner.resolve_precision(values.precision, training=arguments == ["training"])
     runner.say(f"{values.config.system} on {runner.device()}")
     if arguments == ["training"]:
         result = benchmark.training(values.config, policy, values.rounds)
     else:
-        result = benchmark.inference(values.config, size, values.batch_size, policy, values.rounds)
+        result = benchmark.inference(values.config, size, values.batch_size or 1, policy, values.rounds)
     if values.json:
         print(json.dumps(result, indent=2))
         return 0

@@ -114,22 +114,30 @@ def define_model(values):
 
 def define_data(values):
     define = {"flag_values": values}
+    flags.DEFINE_string("data_dir", None, "A folder made by `tfdeblur prepare` or built by TFDS.", **define)
+    flags.DEFINE_string(
+        "dataset", None, "gopro, kohler, lai, realblur or hide, with /config: gopro/blur_gamma, realblur/j.", **define
+    )
+    flags.DEFINE_string("manual_dir", None, "For --dataset: the folder of its archives or files.", **define)
     flags.DEFINE_string("gopro_dir", None, "A GOPRO_Large tree: {train,test}/<sequence>/{blur,sharp}.", **define)
     flags.DEFINE_enum(
         "blur_kind",
         None,
         ["blur", "blur_gamma"],
-        "Which blur the pairs hold; for a GOPRO tree, the folder. Default: the configuration's.",
+        "Which blur the pairs hold; of a GOPRO tree, which folder. Default: the configuration's.",
         **define,
     )
     flags.DEFINE_string("blur_dir", None, "Folder of blurred images, paired with --sharp_dir by name.", **define)
     flags.DEFINE_string("sharp_dir", None, "Folder of sharp images.", **define)
-    flags.DEFINE_bool("synthesize", False, "Blur --sharp_dir by made-up camera shake.", **define)
+    flags.DEFINE_bool(
+        "synthesize", False, "Blur --sharp_dir, or prepared sharp photographs, by made-up camera shake.", **define
+    )
 
 
 def data_arguments(values):
     """The DATA flags as keyword arguments of `runner.make_source`; the embedded photographs where none is set."""
-    return {name: values[name].value for name in ("gopro_dir", "blur_kind", "blur_dir", "sharp_dir", "synthesize")}
+    names = ("data_dir", "dataset", "manual_dir", "gopro_dir", "blur_kind", "blur_dir", "sharp_dir", "synthesize")
+    return {name: values[name].value for name in names}
 
 
 def define_config(values, argv, default=None):

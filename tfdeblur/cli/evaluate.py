@@ -5,9 +5,11 @@ import sys
 from absl import flags
 
 from tfdeblur.cli import common
+from tfdeblur.errors import DeblurError
 
-SUMMARY = """Scores a model on DATA (as for train; of a GOPRO tree and of the embedded photographs the test
-split) under named protocols, beside the score of the blurred input itself."""
+SUMMARY = """Scores a model on DATA (as for train; of data with splits the test split) under named protocols, beside
+the score of the blurred input itself. --protocol list tells all protocols, what each computes, and which published
+numbers it may be compared with."""
 
 
 def _define(values, argv):
@@ -17,7 +19,7 @@ def _define(values, argv):
     flags.DEFINE_string(
         "protocol",
         "psnr,ssim",
-        "Comma-separated: psnr, ssim, ssim_matlab, and each with _crop256 or _randomcrop256.",
+        "Comma-separated, such as psnr,ssim_matlab or kohler or realblur_ecc; 'list' tells them all.",
         flag_values=values,
     )
     flags.DEFINE_string("out", None, "results.json to write.", flag_values=values)
@@ -25,15 +27,21 @@ def _define(values, argv):
     flags.DEFINE_string(
         "bars", None, "Picture (.png) to write: per-image bars, blurred and restored.", flag_values=values
     )
-    flags.DEFINE_enum(
-        "split", "test", ["train", "test"], "Of a GOPRO tree or the embedded photographs.", flag_values=values
-    )
+    flags.DEFINE_enum("split", "test", ["train", "test"], "Of data that have splits.", flag_values=values)
     flags.DEFINE_integer("seed", 0, "Of made-up shakes and of the crops of *_randomcrop256.", flag_values=values)
 
 
 def _run(values, arguments):
     del arguments
-    from tfdeblur import metrics, report, runner
+    from tfdeblur import metrics
+
+    if values.protocol == "list":
+        print(metrics.listing())
+        return 0
+    if not values.model:
+        raise DeblurError("--model must be given")
+
+    from tfdeblur import report, runner
     from tfdeblur.data.images import write_image
     from tfdeblur.inference import load
 
@@ -53,7 +61,7 @@ def _run(values, arguments):
 
 
 def main(argv=None):
-    return common.execute("evaluate", SUMMARY, _define, _run, argv, required=("model",))
+    return common.execute("evaluate", SUMMARY, _define, _run, argv)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ import tfdeblur
 
 COMMANDS = {
     "demo": "train a small network in minutes and look at what it does",
+    "prepare": "decode a data set once, for trainings that start at once and read fast",
+    "synthesize": "make blurred and sharp pairs from your own video, frames or photographs",
+    "inspect": "look at pairs: contact sheet, PSNR, alignment, what is suspicious",
     "train": "train a system on your data, a GOPRO tree, or made-up blur",
     "evaluate": "score a model under named protocols",
     "deblur": "restore photographs: files, globs, folders",
     "export": "write a SavedModel that serves without tfdeblur",
     "info": "parameters and multiply-accumulates of a system, beside the paper's",
-    "benchmark": "time training or inference as a fraction of the machine's peak",
+    "benchmark": "time training, inference, or the input, as a fraction of the machine's peak",
 }
 
 

@@ -8,8 +8,9 @@ from absl import flags
 from tfdeblur.cli import common
 
 SUMMARY = """Trains the system of a configuration. Resumes where the work directory stands.
-DATA is one of: --gopro_dir G [--blur_kind blur|blur_gamma], --blur_dir B --sharp_dir S,
---sharp_dir S --synthesize, or nothing: the photographs inside scikit-image."""
+DATA is one of: --data_dir D (made by tfdeblur prepare, or built by TFDS), --dataset NAME[/CONFIG] --manual_dir D,
+--gopro_dir G [--blur_kind blur|blur_gamma], --blur_dir B --sharp_dir S, --sharp_dir S --synthesize, or nothing: the
+photographs inside scikit-image."""
 
 
 def _define(values, argv):

@@ -9,7 +9,7 @@ import numpy as np
 from tfdeblur.data import photographs
 from tfdeblur.data.images import image_size, read_image, some_of
 from tfdeblur.data.shake import FIXED_SHAKE, blur, generator, random_kernel
-from tfdeblur.data.sources import file_stamps, read_sharp_folder
+from tfdeblur.data.sources import file_stamp, read_sharp_folder, silent
 from tfdeblur.errors import DeblurError
 
 
@@ -17,7 +17,7 @@ class ShakenSource:
     """Sharp images, by index, blurred on demand by the camera shake of the family `shake`.
 
     `pair` always gives the same blurred image (a function of seed and index); `crop` blurs afresh with the
-    generator that it is handed. With `repeats` > 1 every image appears that often, each time with a kernel of
+    generator that it is told to make. With `repeats` > 1 every image appears that often, each time with a kernel of
     its own, as "<name>/shake_<n>".
     """
 
@@ -49,8 +49,13 @@ class ShakenSource:
         rng = generator(self.seed, index, 0, FIXED_SHAKE)
         return blur(sharp, random_kernel(rng, self.shake), rng, self.shake.noise), sharp
 
-    def check(self, crop=None):
+    def truths(self, index):
+        """Iterator over the one sharp image."""
+        return iter((self.sharp(index),))
+
+    def check(self, crop=None, log=silent):
         """Sizes [(height, width)] of all images; DeblurError for unreadable ones and ones below the crop."""
+        del log
         sizes = self._sizes()
         small = [
             f"{name} ({w}x{h})"
@@ -63,9 +68,14 @@ class ShakenSource:
 
     # What training needs: the images to keep decoded, what tells that they changed, and a crop of them.
 
-    def fingerprint(self):
-        """Changes when an image does; not with the shake, as only sharp images are kept."""
-        return [self.names, file_stamps(self._files)]
+    def stamp(self, index):
+        """JSON-able, changes when an image does; not with the shake, as only sharp images are kept."""
+        return [file_stamp(self._files[index // self.repeats])] if self._files else []
+
+    def image_count(self, index):
+        """How many images `stored` gives."""
+        del index
+        return 1
 
     def stored(self, index):
         """The decoded images to keep: (sharp,)."""
@@ -74,9 +84,11 @@ class ShakenSource:
     def crop(self, stored, top, left, size, rng):
         """A sharp crop and its freshly blurred partner: (blurred, sharp), uint8 [size, size, 3] each.
 
-        The kernel sees the photograph around the crop, so the crop's border is as good as its middle.
+        rng: () -> numpy.random.Generator. The kernel sees the photograph around the crop, so the crop's border is
+        as good as its middle.
         """
         (image,) = stored
+        rng = rng()
         kernel = random_kernel(rng, self.shake)
         margin = kernel.shape[0] // 2
         y0, x0 = max(top - margin, 0), max(left - margin, 0)

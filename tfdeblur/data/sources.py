@@ -1,99 +1,126 @@
-"""Pairs of a blurred and a sharp image on disk, by index: two folders or a GOPRO tree, one kind of source."""
+"""Pairs of a blurred and a sharp image, by index: out of files here, out of prepared storage and of TFDS records in
+modules beside this one.
+"""
 
 import os
+import pathlib
 
 import numpy as np
 
 from tfdeblur.data import layouts
-from tfdeblur.data.images import image_size, images_by_name, read_image, sharpness, some_of
+from tfdeblur.data.images import image_header, images_by_name, read_image, sharpness, some_of
 from tfdeblur.errors import DeblurError
 
 _SWAP_SAMPLE = 16  # pairs that are decoded to find out whether the sides are swapped
 
 
-def file_stamps(paths):
-    """[(path, bytes, time of the last change)]: JSON-able, different after a file was replaced."""
-    stamps = []
-    for path in paths:
-        status = os.stat(path)
-        stamps.append((os.fsdecode(os.path.abspath(path)), status.st_size, status.st_mtime_ns))
-    return stamps
+def silent(line):
+    """A `log` that says nothing."""
 
 
 class PairSource:
-    """Pairs of images, by index.
+    """Pairs of images, by index. With several truths (Köhler) the first one stands for all in a pair.
 
     names: the unique key of each pair, the relative name without suffix ("<sequence>/<frame>" for GOPRO).
     description: what this is, for JSON: "source", the paths, "blur_kind", "pairs" and more.
     """
 
-    def __init__(self, pairs, description):
-        """pairs: [(name, blurred path, sharp path)], as from tfdeblur.data.layouts."""
-        self.names = tuple(name for name, _, _ in pairs)
-        self.description = {**description, "pairs": len(pairs)}
-        self._paths = [(blurred, sharp) for _, blurred, sharp in pairs]
+    def __init__(self, names, images, description):
+        """images: has, for (index, position) with position 0 = blurred, 1.. = sharp: `read` -> uint8 [H, W, 3],
+        `header` -> Header and `label` -> text; for an index `count` (of all its images) and `stamp`."""
+        self.names = tuple(names)
+        self.description = {**description, "pairs": len(self.names)}
+        self._images = images
 
     def __len__(self):
         return len(self.names)
 
     def pair(self, index):
         """(blurred, sharp), each uint8 RGB [H, W, 3]; DeblurError if unreadable or of different sizes."""
-        blurred, sharp = (read_image(path) for path in self._paths[index])
-        self._refuse_different_sizes([self._paths[index]], [(blurred.shape[:2], sharp.shape[:2])])
+        blurred, sharp = (self._images.read(index, position) for position in (0, 1))
+        self._refuse_different_sizes([(index, {0: blurred.shape, 1: sharp.shape})])
         return blurred, sharp
+
+    def truths(self, index):
+        """Iterator over all sharp images of a pair, each read when it is asked for."""
+        return (self._images.read(index, position) for position in range(1, self._images.count(index)))
 
     # What training needs: the images to keep decoded, what tells that they changed, and a crop of them.
 
-    def fingerprint(self):
-        """Changes when a file does."""
-        return file_stamps([path for pair in self._paths for path in pair])
+    def stamp(self, index):
+        """JSON-able, changes when a file does."""
+        return self._images.stamp(index)
+
+    def image_count(self, index):
+        """How many images `stored` gives."""
+        return self._images.count(index)
 
     def stored(self, index):
-        """The decoded images to keep: (blurred, sharp)."""
-        return self.pair(index)
+        """The decoded images to keep: (blurred, sharp, further truths...)."""
+        images = tuple(self._images.read(index, position) for position in range(self._images.count(index)))
+        self._refuse_different_sizes([(index, {position: image.shape for position, image in enumerate(images)})])
+        return images
 
     def crop(self, stored, top, left, size, rng):
         """The same crop of both: (blurred, sharp), uint8 [size, size, 3] each; nothing is random here."""
         del rng
-        return tuple(image[top : top + size, left : left + size] for image in stored)
+        return tuple(image[top : top + size, left : left + size] for image in stored[:2])
 
-    def check(self, crop=None):
+    def check(self, crop=None, log=silent):
         """Look at every file, mostly at its header, before hours are spent on them.
 
-        Raises DeblurError where files are unreadable, the two of a pair differ in size, an image is smaller
+        Args:
+          crop: side in pixels that every image must have.
+          log: called with a line on grey and 16-bit images among others, which are read all the same.
+
+        Raises DeblurError where files are unreadable, the images of a pair differ in size, an image is smaller
         than `crop` x `crop`, or the sides are swapped or equal (from the decoded images of a few pairs).
         Returns [(height, width)] of the pairs.
         """
-        sizes, unreadable = [], []
-        for paths in self._paths:
-            sizes.append([])
-            for path in paths:
+        headers, unreadable = [], []
+        for index in range(len(self)):
+            headers.append({})
+            for position in range(self._images.count(index)):
                 try:
-                    sizes[-1].append(image_size(path))
+                    headers[-1][position] = self._images.header(index, position)
                 except DeblurError as error:
                     unreadable.append(error)
         if unreadable:
             raise DeblurError(some_of(unreadable))
-        self._refuse_different_sizes(self._paths, sizes)
+        self._refuse_different_sizes(enumerate(headers))
+        sizes = [found[0][:2] for found in headers]
         small = [
-            f"{blurred} ({width}x{height})"
-            for (blurred, _), ((height, width), _) in zip(self._paths, sizes, strict=True)
+            f"{self._images.label(index, 0)} ({width}x{height})"
+            for index, (height, width) in enumerate(sizes)
             if crop and min(height, width) < crop
         ]
         if small:
             raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
+        self._tell_odd_ones(headers, log)
         self._refuse_swapped_sides()
-        return [size for size, _ in sizes]
+        return sizes
 
-    @staticmethod
-    def _refuse_different_sizes(paths, sizes):
-        different = [
-            f"{blurred} is {w1}x{h1} but {sharp} is {w2}x{h2}"
-            for (blurred, sharp), ((h1, w1), (h2, w2)) in zip(paths, sizes, strict=True)
-            if (h1, w1) != (h2, w2)
-        ]
+    def _refuse_different_sizes(self, sizes):
+        """sizes: iterable of (index, {position: (height, width, ...)})."""
+        different = []
+        for index, found in sizes:
+            h1, w1 = found[0][:2]
+            for position, (h2, w2, *_) in found.items():
+                if (h1, w1) != (h2, w2):
+                    both = self._images.label(index, 0), self._images.label(index, position)
+                    different.append(f"{both[0]} is {w1}x{h1} but {both[1]} is {w2}x{h2}")
         if different:
             raise DeblurError(f"{some_of(different)}; the two images of a pair must have one size")
+
+    def _tell_odd_ones(self, headers, log):
+        """A line for each of: grey images among colour ones, images of more than 8 bits."""
+        everything = [(i, p, header) for i, found in enumerate(headers) for p, header in found.items()]
+        grey = [self._images.label(i, p) for i, p, header in everything if header.grey]
+        deep = [self._images.label(i, p) for i, p, header in everything if header.bits > 8]
+        if grey and len(grey) < len(everything):
+            log(f"warning: {len(grey)} of {len(everything)} images are grey among colour ones: {some_of(grey)}")
+        if deep:
+            log(f"warning: {len(deep)} images have 16 bits a channel, reduced to 8 here: {some_of(deep)}")
 
     def _refuse_swapped_sides(self):
         sample = np.linspace(0, len(self) - 1, min(_SWAP_SAMPLE, len(self))).round().astype(int)
@@ -104,14 +131,49 @@ class PairSource:
             if sharpness(blurred) > sharpness(sharp):
                 swapped.append(index)
         if equal == len(sample):
-            blurred, sharp = self._paths[0]
+            blurred, sharp = (self._images.label(0, position) for position in (0, 1))
             raise DeblurError(f"{blurred} and {sharp}: the same picture, as in all sampled pairs; nothing to learn")
         if len(swapped) > len(sample) / 2:
-            blurred, sharp = self._paths[swapped[0]]
+            blurred, sharp = (self._images.label(swapped[0], position) for position in (0, 1))
             raise DeblurError(
                 f"{len(swapped)} of {len(sample)} sampled pairs are sharper on the blurred side, such as "
                 f"{blurred} against {sharp}: blurred and sharp are swapped; exchange the two folders"
             )
+
+
+class FileImages:
+    """The images of a `PairSource` that lie in files."""
+
+    def __init__(self, files):
+        """files: per index (blurred, sharp, further truths...), paths or members of archives."""
+        self._files = files
+
+    def files(self, index):
+        return self._files[index]
+
+    def count(self, index):
+        return len(self.files(index))
+
+    def read(self, index, position):
+        return read_image(self.files(index)[position])
+
+    def header(self, index, position):
+        return image_header(self.files(index)[position])
+
+    def label(self, index, position):
+        return str(self.files(index)[position])
+
+    def stamp(self, index):
+        return [file_stamp(file) for file in self.files(index)]
+
+
+def file_stamp(file):
+    """JSON-able, different after a file was replaced: path, bytes, and time of the last change or checksum."""
+    if isinstance(file, (str, os.PathLike)):
+        status = os.stat(file)
+        return [os.path.abspath(file), status.st_size, status.st_mtime_ns]
+    member = file.root.getinfo(file.at)  # a zipfile.Path
+    return [str(file), member.file_size, member.CRC]
 
 
 def folder_pairs(blur_dir, sharp_dir, blur_kind="blur"):
@@ -126,7 +188,7 @@ def folder_pairs(blur_dir, sharp_dir, blur_kind="blur"):
         "sharp_dir": os.path.abspath(sharp_dir),
         "blur_kind": blur_kind,
     }
-    return PairSource(layouts.match_folders(blur_dir, sharp_dir), description)
+    return _of_triples(layouts.match_folders(blur_dir, sharp_dir), description)
 
 
 def gopro_pairs(root, split, blur_kind="blur"):
@@ -142,10 +204,58 @@ def gopro_pairs(root, split, blur_kind="blur"):
         "blur_kind": blur_kind,
         "pairs_in_full": layouts.GOPRO_PAIRS[split],
     }
-    return PairSource(pairs, description)
+    return _of_triples(pairs, description)
+
+
+def _of_triples(pairs, description):
+    files = [(blurred, sharp) for _, blurred, sharp in pairs]
+    return PairSource([name for name, _, _ in pairs], FileImages(files), description)
+
+
+def dataset_splits(dataset, manual_dir):
+    """{split: PairSource} of a public dataset, whole and in its splits.
+
+    Args:
+      dataset: "<name>" or "<name>/<config>" of layouts.DATASETS, such as "gopro/blur_gamma".
+      manual_dir: the archive, its folder, or a re-pack.
+
+    Raises:
+      DeblurError: as layouts.examples does, and for a dataset without truths.
+    """
+    name, _, config = dataset.partition("/")
+    found = layouts.examples(name, config or None, manual_dir)
+    config = config or layouts.DATASETS[name].configs[0]
+    sources = {}
+    for split, examples in found.items():
+        blind = [example.key for example in examples if not example.sharp]
+        if blind:
+            raise DeblurError(
+                f"{manual_dir}: {name}/{config} has no sharp images to learn from or to compare with; look at what "
+                "tfdeblur deblur makes of it"
+            )
+        description = {
+            "source": name,
+            "config": config,
+            "root": os.path.abspath(manual_dir),
+            "split": split,
+            # Of GoPro the config is the kind of blur; elsewhere the dataset is a kind of its own.
+            "blur_kind": config if config in layouts.BLUR_KINDS else f"{name}/{config}",
+        }
+        files = [(example.blurred, *example.sharp) for example in examples]
+        sources[split] = PairSource([example.key for example in examples], FileImages(files), description)
+    return sources
 
 
 def read_sharp_folder(sharp_dir):
     """(names, paths) of a folder of sharp photographs, sorted by name; DeblurError as images_by_name."""
     images = images_by_name(sharp_dir)
     return tuple(images), tuple(images.values())
+
+
+def find_folders(folder):
+    """(blurred, sharp) sub-folders of a folder of pairs, or None: blur and sharp, or input and target."""
+    for names in (("blur", "sharp"), ("blurred", "sharp"), ("input", "target")):
+        both = [pathlib.Path(folder, name) for name in names]
+        if all(path.is_dir() for path in both):
+            return both
+    return None

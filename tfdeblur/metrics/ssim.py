@@ -17,21 +17,20 @@ cv2 is imported on first use, so that listing the protocols costs nothing.
 
 import numpy as np
 
-from tfdeblur.errors import DeblurError
-from tfdeblur.metrics.psnr import PEAK, check_pair
+from tfdeblur.metrics.psnr import PEAK, check_pair, check_size
 
 WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
 K1 = 0.01
 K2 = 0.03
 
-_RADIUS = WINDOW_SIZE // 2
+RADIUS = WINDOW_SIZE // 2
 _STRIP_ROWS = 64
 
 
-def _gaussian_window() -> np.ndarray:
+def gaussian_window() -> np.ndarray:
     """The 1-D window, float64 [11], summing to 1; the 2-D and 3-D windows are its outer products."""
-    offsets = np.arange(WINDOW_SIZE) - _RADIUS
+    offsets = np.arange(WINDOW_SIZE) - RADIUS
     window = np.exp(-0.5 * np.square(offsets / WINDOW_SIGMA))
     return window / window.sum()
 
@@ -44,16 +43,16 @@ def _channel_mixing() -> np.ndarray:
     """
     mixing = np.zeros((3, 3))
     for output in range(3):
-        for offset, weight in zip(range(-_RADIUS, _RADIUS + 1), _gaussian_window(), strict=True):
+        for offset, weight in zip(range(-RADIUS, RADIUS + 1), gaussian_window(), strict=True):
             mixing[output, np.clip(output + offset, 0, 2)] += weight
     return mixing
 
 
-def _blur_plane(image: np.ndarray) -> np.ndarray:
+def blur_plane(image: np.ndarray) -> np.ndarray:
     """Window mean over (height, width), borders replicated; float64 [H, W, 3] to the same shape."""
     import cv2
 
-    window = _gaussian_window()
+    window = gaussian_window()
     return cv2.sepFilter2D(image, cv2.CV_64F, window, window, borderType=cv2.BORDER_REPLICATE)
 
 
@@ -61,11 +60,13 @@ def _blur_volume(image: np.ndarray) -> np.ndarray:
     """Window mean over (height, width, channel), borders replicated; float64 [H, W, 3] to the same shape."""
     import cv2
 
-    return cv2.transform(_blur_plane(image), _channel_mixing())
+    return cv2.transform(blur_plane(image), _channel_mixing())
 
 
-def _ssim_map(x: np.ndarray, y: np.ndarray, blur) -> np.ndarray:
-    """Eq. 13 at each place and channel; x, y and the result float64 [H, W, 3], x and y in 0 to 255.
+def ssim_maps(x: np.ndarray, y: np.ndarray, blur) -> tuple[np.ndarray, np.ndarray]:
+    """The two fractions of Eq. 13 at each place and channel: luminance, and contrast times structure.
+
+    x, y and the maps float64 [H, W, 3], x and y in 0 to 255; the product of the maps is SSIM.
 
     float64 throughout: σ² is a small difference of large numbers, and float32 would lose it in smooth bright
     areas, where C2 = 58.5 stands against squares up to 65025.
@@ -84,22 +85,34 @@ def _ssim_map(x: np.ndarray, y: np.ndarray, blur) -> np.ndarray:
     luminance /= (total_mean_squared + difference_mean_squared) / 2 + c1
     structure = (total_variance - difference_variance) / 2 + c2
     structure /= (total_variance + difference_variance) / 2 + c2
-    return luminance * structure
+    return luminance, structure
 
 
-def _mean_ssim(x: np.ndarray, y: np.ndarray, blur, border: int) -> float:
-    """Mean of the map less `border` rows and columns on each side; x, y [H, W, 3] in 0 to 255, any dtype."""
+def channel_means(x: np.ndarray, y: np.ndarray, blur, border: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means, less `border` rows and columns on each side, of SSIM and of contrast times structure.
+
+    x, y [H, W, 3] in 0 to 255, any dtype; the two results float64 [3], one number for each channel.
+    """
+    import cv2
+
     height, width = x.shape[:2]
     columns = slice(border, width - border)
-    total = 0.0
+    sums = np.zeros((2, 3))
     # Strip by strip, each with the rows around it that its windows reach: the dozen float64 maps of a strip
     # stay in the processor's cache, and those of a large photograph would take gigabytes.
     for first in range(border, height - border, _STRIP_ROWS):
         last = min(first + _STRIP_ROWS, height - border)
-        top, bottom = max(first - _RADIUS, 0), min(last + _RADIUS, height)
-        strip_map = _ssim_map(x[top:bottom].astype(np.float64), y[top:bottom].astype(np.float64), blur)
-        total += float(np.sum(strip_map[first - top : last - top, columns]))
-    return total / ((height - 2 * border) * (width - 2 * border) * x.shape[2])
+        top, bottom = max(first - RADIUS, 0), min(last + RADIUS, height)
+        inner = (slice(first - top, last - top), columns)
+        luminance, structure = ssim_maps(x[top:bottom].astype(np.float64), y[top:bottom].astype(np.float64), blur)
+        for total, strip_map in zip(sums, (luminance * structure, structure), strict=True):
+            total += cv2.sumElems(strip_map[inner])[:3]
+    return tuple(sums / ((height - 2 * border) * (width - 2 * border)))
+
+
+def _mean_ssim(x: np.ndarray, y: np.ndarray, blur, border: int) -> float:
+    """Mean of the map over places and channels; arguments as for `channel_means`."""
+    return float(np.mean(channel_means(x, y, blur, border)[0]))
 
 
 def ssim(restored, sharp) -> float:
@@ -121,13 +134,8 @@ def ssim(restored, sharp) -> float:
         DeblurError: the window does not fit into the image.
     """
     restored, sharp = check_pair(restored, sharp)
-    height, width = sharp.shape[:2]
-    if min(height, width) < WINDOW_SIZE:
-        raise DeblurError(
-            f"protocol ssim needs images of at least {WINDOW_SIZE}x{WINDOW_SIZE}, got {height}x{width} "
-            f"(height x width): use psnr or ssim_matlab, or leave the image out"
-        )
-    return _mean_ssim(restored, sharp, _blur_plane, border=_RADIUS)
+    check_size("ssim", WINDOW_SIZE, *sharp.shape[:2])
+    return _mean_ssim(restored, sharp, blur_plane, border=RADIUS)
 
 
 def ssim_matlab(restored, sharp) -> float:
