@@ -9,7 +9,7 @@ import pytest
 
 from tfdeblur.data import layouts
 from tfdeblur.data.images import write_image
-from tfdeblur.data.sources import folder_pairs, gopro_pairs, read_sharp_folder
+from tfdeblur.data.sources import FileImages, PairSource, folder_pairs, gopro_pairs, read_sharp_folder
 from tfdeblur.errors import DeblurError
 
 
@@ -240,3 +240,40 @@ def test_gopro_refusals_name_what_is_missing(gopro):
     assert "no folder sharp in GOPR1" in error_of(gopro_pairs, gopro, "train")
     shutil.rmtree(gopro / "test" / "GOPR3")
     assert "no sequences" in error_of(gopro_pairs, gopro, "test")
+
+
+def test_grey_and_deep_images_among_others_are_told(folders):
+    import cv2
+
+    lines = []
+    folder_pairs(*folders).check(log=lines.append)
+    assert lines == []
+    grey = blurred_image()[..., 0]
+    cv2.imwrite(str(folders[0] / "a0.png"), grey)
+    cv2.imwrite(str(folders[1] / "a1.png"), sharp_image(1)[..., ::-1].astype(np.uint16) * 257)
+    source = folder_pairs(*folders)
+    source.check(log=lines.append)
+    assert len(lines) == 2
+    assert "1 of 8 images are grey among colour ones: " in lines[0] and str(folders[0] / "a0.png") in lines[0]
+    assert "1 images have 16 bits" in lines[1] and str(folders[1] / "a1.png") in lines[1]
+    np.testing.assert_array_equal(source.pair(1)[1], sharp_image(1))
+
+
+def test_grey_images_alone_are_nothing_odd(tmp_path):
+    import cv2
+
+    for side, image in (("blur", blurred_image()), ("sharp", sharp_image())):
+        (tmp_path / side).mkdir()
+        cv2.imwrite(str(tmp_path / side / "a.png"), image[..., 0])
+    lines = []
+    folder_pairs(tmp_path / "blur", tmp_path / "sharp").check(log=lines.append)
+    assert lines == []
+
+
+def test_further_truths_must_have_the_size_too(folders):
+    write_image(folders[1] / "odd.png", sharp_image(height=41))
+    files = [(folders[0] / "a0.png", folders[1] / "a0.png", folders[1] / "odd.png")]
+    source = PairSource(["a0"], FileImages(files), {"source": "x", "blur_kind": "shake"})
+    for look in (source.check, lambda: source.stored(0)):
+        message = error_of(look)
+        assert "odd.png is 48x41" in message and "a0.png is 48x40" in message

@@ -44,7 +44,7 @@ def open_records(folder, split, blur_kind=None):
     if split not in info.splits:
         raise DeblurError(f"{found[0]}: no split {split}, but {', '.join(info.splits)}")
     if not {"blurred", "sharp", "key"} <= set(info.features):
-        raise DeblurError(f"{found[0]}: holds {', '.join(info.features)}; pairs have blurred, sharp and key")
+        raise DeblurError(f"{found[0]}: holds {', '.join(sorted(info.features))}; pairs have blurred, sharp and key")
     records = [place for path in info.splits[split].filepaths for place in _places(os.fspath(path))]
     if len(records) != info.splits[split].num_examples:
         raise DeblurError(
