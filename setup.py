@@ -32,7 +32,9 @@ setup(
             'tensorflow[and-cuda]==2.15.1; python_version < "3.12"',  # 2.15.0's extra cannot be installed
             'tensorflow[and-cuda]>=2.18; python_version >= "3.12"',
         ],
-        "test": ["packaging", "pytest", "ruff"],
+        # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
+        "tfds": ["apache-beam", "mlcroissant"],
+        "test": ["dill", "packaging", "pytest", "ruff"],  # dill: tensorflow_datasets.testing imports it
     },
     packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
     package_dir={f"tfdeblur.{folder}": folder for folder in GUESTS},

@@ -95,7 +95,7 @@ def make_source(
     if data_dir:
         return _declared(_open_data(data_dir, split, kind, synthesize and shake_family(config), seed), kind)
     if dataset:
-        found = sources.dataset_splits(dataset, manual_dir)
+        found = sources.dataset_splits(dataset, manual_dir, say)
         if split not in found:
             raise DeblurError(f"--dataset={dataset}: has no split {split}, but {', '.join(found)}")
         return _declared(found[split], kind)
@@ -157,7 +157,7 @@ def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
         if not manual_dir:
             say(layouts.DATASETS[name].instructions)
             raise DeblurError(f"{source}: add --manual_dir, the archive or the folder of its files; see above")
-        return sources.dataset_splits(source, manual_dir)
+        return sources.dataset_splits(source, manual_dir, say)
     if manual_dir:
         raise DeblurError(f"{source}: no such data set; choose {', '.join(layouts.DATASETS)}")
     if not os.path.isdir(source):

@@ -117,7 +117,7 @@ def read_file(path):
         path = Path(path)
     try:
         return path.read_bytes()
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted
         raise DeblurError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 

@@ -7,7 +7,7 @@ import pathlib
 import struct
 
 from tfdeblur.compat import tf
-from tfdeblur.data.sources import FileImages, PairSource
+from tfdeblur.data.sources import FileImages, PairSource, blur_kind_of
 from tfdeblur.errors import DeblurError
 
 
@@ -53,13 +53,12 @@ def open_records(folder, split, blur_kind=None):
     images = _RecordImages(records)
     names = [images.key(index) for index in range(len(records))]
     order = sorted(range(len(names)), key=names.__getitem__)
-    kind = info.config_name if info.config_name in ("blur", "blur_gamma") else f"{info.name}/{info.config_name}"
     description = {
         "source": info.name,
         "config": info.config_name,
         "root": str(found[0].resolve()),
         "split": split,
-        "blur_kind": kind,
+        "blur_kind": blur_kind_of(info.name, info.config_name),
     }
     images.places = [records[index] for index in order]
     return PairSource([names[index] for index in order], images, description)

@@ -212,18 +212,26 @@ def _of_triples(pairs, description):
     return PairSource([name for name, _, _ in pairs], FileImages(files), description)
 
 
-def dataset_splits(dataset, manual_dir):
+def blur_kind_of(name, config):
+    """What a public dataset's blur is called: of GoPro the config, elsewhere the dataset is a kind of its own."""
+    if config in layouts.BLUR_KINDS:
+        return config
+    return f"{name}/{config}" if config and config != "default" else name
+
+
+def dataset_splits(dataset, manual_dir, log=silent):
     """{split: PairSource} of a public dataset, whole and in its splits.
 
     Args:
       dataset: "<name>" or "<name>/<config>" of layouts.DATASETS, such as "gopro/blur_gamma".
       manual_dir: the archive, its folder, or a re-pack.
+      log: called with a line where an archive is extracted, or a split is not there.
 
     Raises:
       DeblurError: as layouts.examples does, and for a dataset without truths.
     """
     name, _, config = dataset.partition("/")
-    found = layouts.examples(name, config or None, manual_dir)
+    found = layouts.examples(name, config or None, manual_dir, log)
     config = config or layouts.DATASETS[name].configs[0]
     sources = {}
     for split, examples in found.items():
@@ -238,8 +246,7 @@ def dataset_splits(dataset, manual_dir):
             "config": config,
             "root": os.path.abspath(manual_dir),
             "split": split,
-            # Of GoPro the config is the kind of blur; elsewhere the dataset is a kind of its own.
-            "blur_kind": config if config in layouts.BLUR_KINDS else f"{name}/{config}",
+            "blur_kind": blur_kind_of(name, config),
         }
         files = [(example.blurred, *example.sharp) for example in examples]
         sources[split] = PairSource([example.key for example in examples], FileImages(files), description)

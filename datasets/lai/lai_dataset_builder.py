@@ -1,0 +1,55 @@
+"""Lai: real, uniform and non-uniform blur. See README.md."""
+
+import pathlib
+import sys
+
+import tensorflow_datasets as tfds  # imports TensorFlow on its first use only
+
+from tfdeblur.data import layouts
+
+if "tensorflow" not in sys.modules:  # `tfds build` has it already, and needs no Keras
+    import tfdeblur.compat  # noqa: F401  selects Keras 2 for what comes after
+
+DATASET = layouts.DATASETS["lai"]
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """The benchmark of Lai et al.; config "real" has no `sharp`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Initial release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = DATASET.instructions
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name=name, description=description)
+        for name, description in DATASET.config_descriptions.items()
+    ]
+    # TFDS would look for README.md and the rest in tfdeblur/datasets, where an editable install has nothing.
+    code_path = pathlib.Path(__file__)
+    pkg_dir_path = code_path.parent
+
+    def _info(self):
+        features = {"key": tfds.features.Text(), "blurred": tfds.features.Image()}
+        has_truths = self.builder_config.name != "real"
+        if has_truths:
+            features["sharp"] = tfds.features.Image()
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("blurred", "sharp") if has_truths else None,
+            homepage=DATASET.homepage,
+        )
+
+    def _split_generators(self, dl_manager):
+        try:
+            manual_dir = dl_manager.manual_dir
+        except NotADirectoryError as error:  # TFDS lists it; an archive is fine here
+            manual_dir = error.filename
+        found = layouts.examples("lai", self.builder_config.name, manual_dir)
+        return {split: self._generate_examples(examples) for split, examples in found.items()}
+
+    def _generate_examples(self, examples):
+        for example in examples:
+            blurred, sharp = example.encoded()
+            features = {"key": example.key, "blurred": blurred}
+            if sharp:
+                features["sharp"] = sharp[0]
+            yield example.key, features
