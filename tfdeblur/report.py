@@ -4,6 +4,7 @@ import numpy as np
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
+_GAP, _LINE, _LETTERS = 6, 18, 0.45  # pixels between images, pixels of a line of text, its scale in OpenCV
 
 
 def per_image_bars(rows, protocols):
@@ -45,3 +46,70 @@ def _panel(rows, protocol):
         write(row["image"][-17:], place * slot + 8, base + 18)
     write(f"axis starts at {max(bottom, 0):.3g}", 8, base + 40)
     return picture
+
+
+def contact_sheet(rows, width=320):
+    """Rows of captioned images on one white sheet.
+
+    Args:
+      rows: [(caption, [uint8 RGB [h, w, 3], ...])]. "\\n" starts a new line of a caption; a line that is longer than
+        the sheet is wide is shortened in its middle, and "?" stands for what OpenCV's fonts lack (all but ASCII).
+      width: pixels of a square that each image is fitted into. Its aspect is kept; a large one is reduced by area
+        resampling, a small one enlarged by a whole factor with its pixels left square.
+
+    Returns:
+      uint8 RGB [H, W, 3]: the rows below one another, images side by side, each caption above its images.
+    """
+    fitted = [(caption.split("\n"), [_fit(image, width) for image in images]) for caption, images in rows]
+    columns = max((len(images) for _, images in fitted), default=0)
+    across = max(columns, 2) * (width + _GAP) + _GAP  # two, so that captions alone have room
+    strips = [_strip(lines, images, width, across) for lines, images in fitted]
+    return np.concatenate([*strips, np.full((_GAP, across, 3), 255, np.uint8)], axis=0)
+
+
+def _fit(image, width):
+    import cv2
+
+    scale = width / max(image.shape[:2])
+    if scale >= 1:
+        return np.repeat(np.repeat(image, int(scale), axis=0), int(scale), axis=1)
+    size = [max(round(side * scale), 1) for side in (image.shape[1], image.shape[0])]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _strip(lines, images, width, across):
+    import cv2
+
+    text_height = _LINE * len(lines) + _GAP
+    height = text_height + max((image.shape[0] for image in images), default=0)
+    strip = np.full((height, across, 3), 255, np.uint8)
+    for number, line in enumerate(lines):
+        place = (_GAP, _LINE * (number + 1))
+        line = _shorten(line, across - 2 * _GAP)
+        cv2.putText(strip, line, place, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
+    for number, image in enumerate(images):
+        left = _GAP + number * (width + _GAP)
+        strip[text_height : text_height + image.shape[0], left : left + image.shape[1]] = image
+    return strip
+
+
+def _shorten(line, across):
+    """A line of printable ASCII that is at most `across` pixels wide: the middle of a longer one becomes "..."."""
+    import cv2
+
+    def fits(text):
+        return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, 1)[0][0] <= across
+
+    line = "".join(letter if " " <= letter <= "~" else "?" for letter in line)
+    if fits(line):
+        return line
+    # Bisection for how many letters stay: long lines would take long letter by letter.
+    kept, too_many = 0, len(line)
+    while too_many - kept > 1:
+        middle = (kept + too_many) // 2
+        kept, too_many = (middle, too_many) if fits(_without_middle(line, middle)) else (kept, middle)
+    return _without_middle(line, kept)
+
+
+def _without_middle(line, kept):
+    return line[: (kept + 1) // 2] + "..." + line[len(line) - kept // 2 :]

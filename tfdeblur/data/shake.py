@@ -11,9 +11,8 @@ import math
 
 import numpy as np
 
+from tfdeblur.data.response import GAMMA_2_2
 from tfdeblur.errors import DeblurError
-
-GAMMA = 2.2  # blur happens in linear light: linear = stored ** GAMMA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +111,7 @@ def random_kernel(rng, shake):
 
 
 # The last of a generator's four keys: what its numbers are for, so that no two purposes share a stream.
-SAMPLE, FIXED_SHAKE, EPOCH_ORDER, PLACES = range(4)
+SAMPLE, FIXED_SHAKE, EPOCH_ORDER, PLACES, WINDOWS, PHOTOGRAPHS, NOISE = range(7)
 
 
 def generator(*keys):
@@ -120,28 +119,22 @@ def generator(*keys):
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([int(k) for k in keys])))
 
 
-def blur(sharp, kernel, rng=None, noise=0.0):
+def blur(sharp, kernel, rng=None, noise=0.0, response=GAMMA_2_2):
     """Convolves an image with a kernel in linear light and returns to stored values.
 
     Args:
       sharp: uint8 [H, W, 3].
-      kernel: float32 [k, k], k odd, sum 1, convolution orientation; the image is mirrored at its border.
+      kernel: float32 [h, w], both odd, sum 1, convolution orientation; the image is mirrored at its border.
       rng: numpy.random.Generator for the noise; not used where `noise` is 0.
       noise: standard deviation in grey levels.
+      response: `Response` of the camera that stored `sharp`.
 
     Returns:
       uint8 [H, W, 3], rounded to nearest.
     """
     import cv2
 
-    linear = _TO_LINEAR[sharp]
-    # filter2D correlates: flip for a convolution. Kernels above 11x11 go through a DFT, whose rounding leaves
-    # tiny negative values in black regions; their fractional power would be NaN, hence the clamp.
-    blurred = cv2.filter2D(linear, -1, kernel[::-1, ::-1].copy(), borderType=cv2.BORDER_REFLECT_101)
-    stored = 255.0 * np.maximum(blurred, 0.0) ** (1.0 / GAMMA)
-    if noise:
-        stored = stored + rng.standard_normal(stored.shape, dtype=np.float32) * np.float32(noise)
-    return np.clip(np.rint(stored), 0, 255).astype(np.uint8)
-
-
-_TO_LINEAR = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
+    # filter2D correlates: flip for a convolution.
+    flipped = kernel[::-1, ::-1].copy()
+    blurred = cv2.filter2D(response.to_light(sharp), -1, flipped, borderType=cv2.BORDER_REFLECT_101)
+    return response.develop(blurred, rng, noise)

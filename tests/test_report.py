@@ -1,0 +1,86 @@
+"""Pictures of results, looked at by their pixels."""
+
+import numpy as np
+import pytest
+
+from tfdeblur.report import contact_sheet, per_image_bars
+
+GAP, LINE = 6, 18  # pixels between images, pixels of a line of text
+RED, BLUE = np.uint8([200, 0, 0]), np.uint8([0, 0, 200])
+
+
+def plain(colour, height, width):
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def ink(sheet):
+    """Rows and columns of the first and last pixel that is not white: top, bottom, left, right."""
+    y, x = np.nonzero((sheet < 255).any(axis=2))
+    return y.min(), y.max(), x.min(), x.max()
+
+
+def test_images_lie_side_by_side_and_rows_below_one_another():
+    sheet = contact_sheet([("", [plain(RED, 3, 4), plain(BLUE, 4, 4)]), ("", [plain(BLUE, 2, 4)])], width=8)
+    expected = np.full((2 * (LINE + GAP) + 8 + 4 + GAP, 2 * (8 + GAP) + GAP, 3), 255, np.uint8)
+    top = LINE + GAP
+    expected[top : top + 6, GAP : GAP + 8] = RED
+    expected[top : top + 8, 2 * GAP + 8 : 2 * GAP + 16] = BLUE
+    top += 8 + LINE + GAP
+    expected[top : top + 4, GAP : GAP + 8] = BLUE
+    np.testing.assert_array_equal(sheet, expected)
+
+
+@pytest.mark.parametrize(
+    "size, fitted", [((40, 60), (20, 30)), ((60, 40), (30, 20)), ((16, 12), (16, 12)), ((7, 9), (21, 27))]
+)
+def test_images_keep_their_aspect_and_are_enlarged_by_whole_factors(size, fitted):
+    top, bottom, left, right = ink(contact_sheet([("", [plain(RED, *size)])], width=30))
+    assert (bottom - top + 1, right - left + 1) == fitted
+
+
+def test_enlarged_pixels_stay_square_and_reduced_ones_are_means():
+    small = np.random.default_rng(0).integers(0, 250, (5, 5, 3), np.uint8)
+    sheet = contact_sheet([("", [small])], width=11)
+    shown = sheet[LINE + GAP : LINE + GAP + 10, GAP : GAP + 10]
+    np.testing.assert_array_equal(shown[::2, ::2], small)
+    np.testing.assert_array_equal(shown[1::2, 1::2], small)
+    # One bright column of five: other ways of resampling would show it fully, or not at all.
+    stripes = np.zeros((40, 40, 3), np.uint8)
+    stripes[:, ::5] = 250
+    sheet = contact_sheet([("", [stripes])], width=8)
+    np.testing.assert_array_equal(sheet[LINE + GAP : LINE + GAP + 8, GAP : GAP + 8], 50)
+
+
+def test_captions_have_a_line_each_above_the_images():
+    image = plain(RED, 10, 10)
+    one, two = contact_sheet([("AB", [image])], 200), contact_sheet([("AB\nAB", [image])], 200)
+    assert two.shape[0] == one.shape[0] + LINE
+    np.testing.assert_array_equal(two[LINE + 4 : 2 * LINE + 4], one[4 : LINE + 4])
+    assert (one[: LINE + GAP] < 255).any() and (one[LINE + GAP :, GAP:] == two[2 * LINE + GAP :, GAP:]).all()
+
+
+def test_letters_that_opencv_lacks_become_question_marks():
+    np.testing.assert_array_equal(contact_sheet([("Köln\udcff\t7", [])]), contact_sheet([("K?ln??7", [])]))
+
+
+def test_long_captions_lose_their_middle():
+    width = 100
+    long = contact_sheet([(f"begin {'x' * 2000} end", [])], width)
+    right = 2 * (width + GAP) + GAP
+    assert long.shape[1] == right and right - 5 * GAP < ink(long)[3] < right - GAP
+    # As many letters of the front as of the back, or one more.
+    cuts = [f"begin {'x' * n}...{'x' * (n + more)} end" for n in range(20) for more in (1, 2)]
+    assert any(np.array_equal(long, contact_sheet([(cut, [])], width)) for cut in cuts)
+
+
+def test_a_sheet_of_nothing_is_white():
+    assert (contact_sheet([]) == 255).all() and (contact_sheet([("", [])]) == 255).all()
+
+
+def test_bars_are_as_long_as_the_numbers_say():
+    rows = [{"image": "a", "psnr": 30.0, "blurred_psnr": 20.0}, {"image": "b", "psnr": 25.0, "blurred_psnr": 20.0}]
+    picture = per_image_bars(rows, ["psnr"])
+    blue = (picture == (31, 119, 180)).all(axis=2)
+    heights = [blue[:, x : x + 150].any(axis=1).sum() for x in (0, 150)]
+    # The axis starts a quarter of the range below the smallest: at 17.5, so 12.5 against 7.5 dB.
+    assert heights[0] / heights[1] == pytest.approx(12.5 / 7.5, abs=0.03)
