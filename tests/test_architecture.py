@@ -34,7 +34,7 @@ ARROWS = {
     "demo": _BESIDE_RUNNER,
     "benchmark": _BESIDE_RUNNER | {"info"},
     "report": _BESIDE_RUNNER,
-    "inspection": _BESIDE_RUNNER | {"report"},
+    "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
     "cli": {
         "cli",

@@ -20,6 +20,7 @@ from tfdeblur.data import gyro
 from tfdeblur.data.images import (
     image_header,
     images_by_name,
+    odd_ones,
     read_file,
     read_image,
     refuse_undecodable,
@@ -630,13 +631,8 @@ def _check_seed(seed):
 
 
 def _tell_odd_ones(headers):
-    """A line for each of: grey images among colour ones, images of more than 8 bits."""
-    grey = [name for name, header in headers.items() if header.grey]
-    deep = [name for name, header in headers.items() if header.bits > 8]
-    if grey and len(grey) < len(headers):
-        say(f"warning: {len(grey)} of {len(headers)} images are grey among colour ones: {some_of(grey)}")
-    if deep:
-        say(f"warning: {len(deep)} images have 16 bits a channel, reduced to 8 here: {some_of(deep)}")
+    for line in odd_ones(headers):
+        say(f"warning: {line}")
 
 
 def _reason(error, path="a frame"):

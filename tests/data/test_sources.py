@@ -255,7 +255,7 @@ def test_grey_and_deep_images_among_others_are_told(folders):
     source.check(log=lines.append)
     assert len(lines) == 2
     assert "1 of 8 images are grey among colour ones: " in lines[0] and str(folders[0] / "a0.png") in lines[0]
-    assert "1 images have 16 bits" in lines[1] and str(folders[1] / "a1.png") in lines[1]
+    assert "1 of 8 images have 16 bits" in lines[1] and str(folders[1] / "a1.png") in lines[1]
     np.testing.assert_array_equal(source.pair(1)[1], sharp_image(1))
 
 

@@ -8,11 +8,11 @@ from absl import flags
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """WHAT is training, inference or input. The first two print seconds, megapixels per second and the fraction of
-the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it. Training takes
-crop and batch from the configuration and leaves the data pipeline out. Input prints how many pairs of crops per second the
-data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside plain PNG decoding in
-the same run; on made-up frames of 1280x720, or on --data_dir."""
+SUMMARY = """WHAT is training, inference or input. The first two print seconds, megapixels per second and the fraction
+of the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it. Training takes
+crop and batch from the configuration and leaves the data pipeline out. Input prints how many pairs of crops a second
+the data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside plain PNG
+decoding in the same run; on made-up frames of 1280x720, or on --data_dir."""
 
 
 def _define(values, argv):

@@ -10,7 +10,7 @@ COMMANDS = {
     "demo": "train a small network in minutes and look at what it does",
     "prepare": "decode a data set once, for trainings that start at once and read fast",
     "synthesize": "make blurred and sharp pairs from your own video, frames or photographs",
-    "inspect": "look at pairs: contact sheet, PSNR, alignment, what is suspicious",
+    "inspect": "look at every pair: a contact sheet, and what is broken or suspicious",
     "train": "train a system on your data, a GOPRO tree, or made-up blur",
     "evaluate": "score a model under named protocols",
     "deblur": "restore photographs: files, globs, folders",

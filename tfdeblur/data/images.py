@@ -194,6 +194,21 @@ def image_size(path):
     return image_header(path)[:2]
 
 
+def odd_ones(headers):
+    """A line on grey images among colour ones, and one on images of more than 8 bits, which are read all the same.
+
+    headers: {name for the message: Header}. Returns the lines, [] where there is nothing to tell.
+    """
+    grey = [name for name, header in headers.items() if header.grey]
+    deep = [name for name, header in headers.items() if header.bits > 8]
+    lines = []
+    if grey and len(grey) < len(headers):
+        lines.append(f"{len(grey)} of {len(headers)} images are grey among colour ones: {some_of(grey)}")
+    if deep:
+        lines.append(f"{len(deep)} of {len(headers)} images have 16 bits a channel, reduced to 8: {some_of(deep)}")
+    return lines
+
+
 def write_image(path, image):
     """Write uint8 RGB [H, W, 3] in the format of the path's suffix (IMAGE_SUFFIXES), whole or not at all.
 

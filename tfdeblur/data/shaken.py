@@ -66,6 +66,10 @@ class ShakenSource:
             raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
         return [size for size in sizes for _ in range(self.repeats)]
 
+    def odd_ones(self):
+        """No lines: photographs of any kind are blurred alike."""
+        return []
+
     # What training needs: the images to keep decoded, what tells that they changed, and a crop of them.
 
     def stamp(self, index):

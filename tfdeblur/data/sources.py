@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from tfdeblur.data import layouts
-from tfdeblur.data.images import image_header, images_by_name, read_image, sharpness, some_of
+from tfdeblur.data.images import image_header, images_by_name, odd_ones, read_image, sharpness, some_of
 from tfdeblur.errors import DeblurError
 
 _SWAP_SAMPLE = 16  # pairs that are decoded to find out whether the sides are swapped
@@ -77,14 +77,7 @@ class PairSource:
         than `crop` x `crop`, or the sides are swapped or equal (from the decoded images of a few pairs).
         Returns [(height, width)] of the pairs.
         """
-        headers, unreadable = [], []
-        for index in range(len(self)):
-            headers.append({})
-            for position in range(self._images.count(index)):
-                try:
-                    headers[-1][position] = self._images.header(index, position)
-                except DeblurError as error:
-                    unreadable.append(error)
+        headers, unreadable = self._headers()
         if unreadable:
             raise DeblurError(some_of(unreadable))
         self._refuse_different_sizes(enumerate(headers))
@@ -96,9 +89,32 @@ class PairSource:
         ]
         if small:
             raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
-        self._tell_odd_ones(headers, log)
+        for line in self._odd_ones(headers):
+            log(f"warning: {line}")
         self._refuse_swapped_sides()
         return sizes
+
+    def odd_ones(self):
+        """Lines on grey and 16-bit images among others, as `images.odd_ones`; unreadable files are passed over."""
+        return self._odd_ones(self._headers()[0])
+
+    def _odd_ones(self, headers):
+        found = {}
+        for index, row in enumerate(headers):
+            found |= {self._images.label(index, position): header for position, header in row.items()}
+        return odd_ones(found)
+
+    def _headers(self):
+        """([{position: Header} of each pair], [DeblurError of each unreadable file])."""
+        headers, unreadable = [], []
+        for index in range(len(self)):
+            headers.append({})
+            for position in range(self._images.count(index)):
+                try:
+                    headers[-1][position] = self._images.header(index, position)
+                except DeblurError as error:
+                    unreadable.append(error)
+        return headers, unreadable
 
     def _refuse_different_sizes(self, sizes):
         """sizes: iterable of (index, {position: (height, width, ...)})."""
@@ -111,16 +127,6 @@ class PairSource:
                     different.append(f"{both[0]} is {w1}x{h1} but {both[1]} is {w2}x{h2}")
         if different:
             raise DeblurError(f"{some_of(different)}; the two images of a pair must have one size")
-
-    def _tell_odd_ones(self, headers, log):
-        """A line for each of: grey images among colour ones, images of more than 8 bits."""
-        everything = [(i, p, header) for i, found in enumerate(headers) for p, header in found.items()]
-        grey = [self._images.label(i, p) for i, p, header in everything if header.grey]
-        deep = [self._images.label(i, p) for i, p, header in everything if header.bits > 8]
-        if grey and len(grey) < len(everything):
-            log(f"warning: {len(grey)} of {len(everything)} images are grey among colour ones: {some_of(grey)}")
-        if deep:
-            log(f"warning: {len(deep)} images have 16 bits a channel, reduced to 8 here: {some_of(deep)}")
 
     def _refuse_swapped_sides(self):
         sample = np.linspace(0, len(self) - 1, min(_SWAP_SAMPLE, len(self))).round().astype(int)
