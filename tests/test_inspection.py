@@ -46,7 +46,7 @@ class Source:
     def __len__(self):
         return len(self.names)
 
-    def odd_ones(self):
+    def odd_ones(self, indices):
         return []
 
     def pair(self, index):
@@ -168,7 +168,7 @@ def test_a_set_of_the_other_blur_kind_is_told_once():
 
 def test_what_the_source_says_of_its_files_is_a_warning():
     source = Source({"a": good_pair()})
-    source.odd_ones = lambda: ["1 of 2 images are grey among colour ones: a.png"]
+    source.odd_ones = lambda indices: ["1 of 2 images are grey among colour ones: a.png"]
     assert inspection.inspect(source)["warnings"] == ["1 of 2 images are grey among colour ones: a.png"]
 
 

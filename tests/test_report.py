@@ -84,3 +84,10 @@ def test_bars_are_as_long_as_the_numbers_say():
     heights = [blue[:, x : x + 150].any(axis=1).sum() for x in (0, 150)]
     # The axis starts a quarter of the range below the smallest: at 17.5, so 12.5 against 7.5 dB.
     assert heights[0] / heights[1] == pytest.approx(12.5 / 7.5, abs=0.03)
+
+
+def test_a_missing_score_has_no_bar():
+    rows = [{"image": "a", "x": float("nan"), "blurred_x": 2.0}, {"image": "b", "x": 3.0, "blurred_x": 1.0}]
+    picture = per_image_bars(rows, ["x"])
+    blue = (picture == (31, 119, 180)).all(axis=2)
+    assert not blue[:, :150].any() and blue[:, 150:].any()

@@ -153,6 +153,27 @@ def test_other_parameters_are_refused_unless_nothing_is_there(folder, tmp_path):
     assert from_frames(folder, tmp_path, lengths=(5, 5), rounding="truncate").pairs == 6
 
 
+def test_no_blur_gets_the_truth_of_another_window(folder, tmp_path):
+    """Truths of an earlier run lie there, under the same numbers."""
+    from_frames(folder, tmp_path, lengths=(5, 5))
+    scene = tmp_path / "train" / "scene"
+    for image in (scene / "blur_gamma").iterdir():
+        image.unlink()
+    from_frames(folder, tmp_path, lengths=(3, 3), crf="linear")
+    for name, entry in recorded(scene, "synthesis_blur.json")["pairs"].items():
+        truth = read_image(scene / "sharp" / f"{name}.png")
+        np.testing.assert_array_equal(truth, read_image(folder / entry["sharp"]))
+
+
+def test_the_other_kind_of_blur_of_other_frames_is_refused(folder, tmp_path):
+    from_frames(folder, tmp_path, lengths=(5, 5))
+    for frame in sorted(folder.iterdir())[:2]:
+        frame.unlink()
+    before = contents(tmp_path / "train")
+    assert "has changed" in refusal(from_frames, folder, tmp_path, **{"lengths": (5, 5), "crf": "linear"})
+    assert {name: data for name, data in contents(tmp_path / "train").items() if name in before} == before
+
+
 def test_folders_of_somebody_else_are_left_alone(folder, tmp_path):
     foreign = tmp_path / "out" / "train" / "scene" / "sharp"
     foreign.mkdir(parents=True)

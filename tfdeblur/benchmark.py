@@ -71,6 +71,7 @@ def input_pipeline(config, batch_size, rounds, data_dir=None):
     with tempfile.TemporaryDirectory() as folder:
         if data_dir:
             source = prepared.open_prepared(data_dir, "train", Shake())
+            source.check(config.crop)
             store = source.store
         else:
             source = _made_up_frames(folder)

@@ -63,7 +63,7 @@ def inspect(source, sample=None):
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for thousands of pairs
     good = [row for row in rows if "error" not in row]
-    warnings = source.odd_ones() + _common_shift(good) + _common_averaging(good, blur_kind)
+    warnings = source.odd_ones(indices) + _common_shift(good) + _common_averaging(good, blur_kind)
     return {
         "data": source.description,
         "pairs": len(rows),

@@ -38,8 +38,11 @@ def _panel(rows, protocol):
     bottom = max(lowest - 0.25 * (top - lowest), 0.0) - 1e-9
     for place, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
         for side, (value, colour) in enumerate(zip(pair, (_BLURRED, _RESTORED), strict=True)):
-            share = (min(value, top) - bottom) / (top - bottom)
             x = place * slot + 15 + side * 60
+            if np.isnan(value):  # a protocol has no score for it
+                write("none", x, base - 5)
+                continue
+            share = (min(value, top) - bottom) / (top - bottom)
             y = int(base - share * (base - 60))
             cv2.rectangle(picture, (x, y), (x + 50, base), colour, -1)
             write(f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}", x, y - 5)

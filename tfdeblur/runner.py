@@ -164,6 +164,8 @@ def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
         raise DeblurError(f"{source}: neither a data set ({', '.join(layouts.DATASETS)}) nor a folder")
     if both := sources.find_folders(source):
         return {prepared.ALL: sources.folder_pairs(*both, blur_kind)}
+    inner = os.path.join(source, "GOPRO_Large")
+    source = inner if os.path.isdir(inner) else source
     splits = [split for split in layouts.GOPRO_PAIRS if os.path.isdir(os.path.join(source, split))]
     if splits:
         found = {}
@@ -176,11 +178,20 @@ def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
     if built := records.built_datasets(source):
         there = [split for split in ("train", "test") if any(path.glob(f"*-{split}.*") for path in built)]
         return {split: records.open_records(source, split, blur_kind) for split in there}
-    return {prepared.ALL: shaken.sharp_folder(source, Shake())}
+    found = sources.sharp_photographs(source)
+    pairs = {"blur", "blurred", "blur_gamma", "input"}
+    inside = sorted({name.split("/")[-2] for name in found.names if "/" in name} & pairs)
+    if inside:
+        raise DeblurError(
+            f"{source}: holds folders named {', '.join(inside)}, but not as one of: <split>/<sequence>/{{blur,sharp}}, "
+            "{blur,sharp}, {input,target}; for a data set's own layout give its name and --manual_dir"
+        )
+    return {prepared.ALL: found}
 
 
 def prepare(found, out):
     """Decodes {split: source} into the folder `out`; one split that fails does not stop the others."""
+    prepared.refuse_small_disk(found, out)
     failures = []
     for split, source in found.items():
         say(f"{split}: {_describe(source)}")
@@ -539,7 +550,8 @@ def _write_text(path, text):
     """Writes a whole file or none."""
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        with open(path + ".tmp", "w", encoding="utf-8") as file:
+        # A name that is not UTF-8 becomes an escape, in JSON a valid one.
+        with open(path + ".tmp", "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         os.replace(path + ".tmp", path)
     except OSError as error:

@@ -459,6 +459,7 @@ class _Pairs:
         self.entries = recorded.get("pairs", {})
         self.complete = recorded.get("complete", False) and all(map(self.has, self.entries))
         self._facts = {}
+        self._others = {}  # the entries of the other kind of blur, which shares the truths
 
     @staticmethod
     def _refuse_differences(path, before, now):
@@ -477,6 +478,7 @@ class _Pairs:
         if recorded and _holds_something(self._folder / kind):
             before = {**recorded["parameters"], "crf": None}
             self._refuse_differences(path, before, json.loads(json.dumps({**parameters, "crf": None})))
+            self._others = recorded["pairs"]
 
     def paths(self, name):
         """(blurred, sharp) of a pair."""
@@ -488,19 +490,18 @@ class _Pairs:
 
     def confirm(self, name, entry):
         """DeblurError where a pair was made of something else than `entry` says."""
-        recorded = self.entries.get(name, entry)
-        if recorded != entry:
-            raise DeblurError(
-                f"{self._json}: pair {name} was made of {_listed(recorded)} and now is of {_listed(entry)}: the input "
-                "has changed; remove that folder, or name another --out"
-            )
+        for recorded in (self.entries.get(name, entry), self._others.get(name, entry)):
+            if recorded != entry:
+                raise DeblurError(
+                    f"{self._json}: pair {name} was made of {_listed(recorded)} and now is of {_listed(entry)}: the "
+                    "input has changed; remove that folder, or name another --out"
+                )
 
     def add(self, name, blurred, sharp, entry):
         """Writes a pair."""
         for path, image in zip(self.paths(name), (blurred, sharp), strict=True):
             _make_folder(path.parent)
-            if not (image is sharp and path.is_file()):  # there from the other kind of blur
-                write_image(path, image)
+            write_image(path, image)
         self.entries[name] = entry
         if len(self.entries) % _SAVE_EVERY == 0:
             self._save()

@@ -101,6 +101,19 @@ def test_one_bad_split_does_not_cost_the_other(tree, tmp_path, capsys):
     assert len(open_prepared(tmp_path / "p", "test")) == 2
 
 
+@pytest.mark.parametrize("kind", ["blur", "blur_gamma"])
+def test_a_folder_around_the_tree_is_the_tree(tree, tmp_path, capsys, kind):
+    for sequence in tree.glob("*/*"):
+        (sequence / "blur").rename(sequence / kind)
+    (tmp_path / "root").mkdir()
+    tree.rename(tmp_path / "root" / "GOPRO_Large")
+    assert main(["prepare", str(tmp_path / "root"), "--out", str(tmp_path / "p"), "--blur_kind", kind]) == 0
+    assert len(open_prepared(tmp_path / "p", "train")) == 3
+    if kind == "blur_gamma":  # which is beside sharp no folder of pairs, and no photographs either
+        sequence = tmp_path / "root" / "GOPRO_Large" / "train" / "GOPR0001"
+        fails(capsys, ["prepare", sequence.parent, "--out", tmp_path / "q"], "holds folders named blur_gamma")
+
+
 def test_what_cannot_be_prepared_is_one_line(tmp_path, capsys):
     fails(capsys, ["prepare", "nothing", "--out", tmp_path / "p"], "nothing: neither a data set (gopro, ")
     fails(capsys, ["prepare", "--out", tmp_path / "p"], "one SOURCE")

@@ -1,16 +1,16 @@
 """Prepared folders: the same images out of storage, resumed, finished or refused."""
 
 import json
-import os
 import shutil
 
 import numpy as np
 import pytest
 
-from tfdeblur.data import prepared, sources
-from tfdeblur.data.images import write_image
+from tfdeblur.data import prepared, sources, store
+from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.shaken import sharp_folder
+from tfdeblur.data.sources import sharp_photographs
 from tfdeblur.errors import DeblurError
 
 
@@ -57,8 +57,7 @@ def test_several_truths_come_back(tmp_path, folders):
 
 
 def test_sharp_photographs_take_the_shake_of_who_asks(tmp_path, folders):
-    source = sharp_folder(folders[1], Shake())
-    prepared.prepare(source, prepared.ALL, tmp_path / "out")
+    prepared.prepare(sharp_photographs(folders[1]), prepared.ALL, tmp_path / "out")
     for split in ("train", "test"):
         found = prepared.open_prepared(tmp_path / "out", split, Shake(length=(5.0, 6.0)), seed=4)
         expected = sharp_folder(folders[1], Shake(length=(5.0, 6.0)), seed=4)
@@ -68,30 +67,80 @@ def test_sharp_photographs_take_the_shake_of_who_asks(tmp_path, folders):
     assert "--synthesize" in error_of(prepared.open_prepared, tmp_path / "out", "train")
 
 
-def test_a_bad_file_costs_nothing_but_itself_and_can_be_mended(tmp_path, folders, monkeypatch):
-    damaged = folders[0] / "s" / "2.png"
-    whole = damaged.read_bytes()
-    middle = len(whole) // 2
-    damaged.write_bytes(whole[:middle] + bytes(20) + whole[middle + 20 :])  # its header and its end are well
-    read, decoded = sources.read_image, []
+def cut_off(data):
+    return data[:-30]
 
-    def watched(path):
-        decoded.append(os.path.basename(path))
-        return read(path)
 
-    source = sources.folder_pairs(*folders)
-    monkeypatch.setattr(source, "_refuse_swapped_sides", lambda: None)  # it decodes samples, and would find it now
-    message = error_of(prepared.prepare, source, "train", tmp_path / "out")
-    assert str(damaged) in message and "2 of 3 are decoded and kept" in message
+def damaged_inside(data):
+    """Its header and its end are well."""
+    middle = len(data) // 2
+    return data[:middle] + bytes(20) + data[middle + 20 :]
+
+
+@pytest.mark.parametrize("damage", [cut_off, damaged_inside, lambda data: b""])
+@pytest.mark.parametrize("name", ["s/1", "s/2", "t/1"])
+def test_a_bad_file_costs_nothing_but_itself_and_can_be_mended(tmp_path, folders, monkeypatch, damage, name):
+    bad = folders[0] / f"{name}.png"
+    whole = bad.read_bytes()
+    bad.write_bytes(damage(whole))
+    message = error_of(prepared.prepare, sources.folder_pairs(*folders), "train", tmp_path / "out")
+    assert str(bad) in message and "2 of 3 are decoded and kept" in message
     assert "not finished" in error_of(prepared.open_prepared, tmp_path / "out", "train")
 
-    damaged.write_bytes(whole)
+    bad.write_bytes(whole)
+    read, decoded = store.open_store, []
+
+    def watched(source, *arguments, **options):
+        stored = source.stored
+        source.stored = lambda index: decoded.append(source.names[index]) or stored(index)
+        return read(source, *arguments, **options)
+
+    monkeypatch.setattr(prepared, "open_store", watched)
+    prepared.prepare(sources.folder_pairs(*folders), "train", tmp_path / "out")
+    assert decoded == [name]
+    found = prepared.open_prepared(tmp_path / "out", "train")
+    for index in range(3):
+        np.testing.assert_array_equal(found.pair(index), sources.folder_pairs(*folders).pair(index))
+
+
+def test_pairs_of_different_sizes_cost_nothing_but_themselves(tmp_path, folders):
+    write_image(folders[1] / "s" / "2.png", np.zeros((41, 48, 3), np.uint8))
+    message = error_of(prepared.prepare, sources.folder_pairs(*folders), "train", tmp_path / "out")
+    assert "is 48x40 but" in message and "2 of 3 are decoded and kept" in message
+
+
+def test_a_file_that_comes_back_is_not_taken_for_what_replaced_it(tmp_path, folders):
+    """Its old line in the index would hold again, and after it stands that of the file between."""
+    path, out = folders[1] / "s" / "2.png", tmp_path / "out"
+    first = read_image(path)
+    prepared.prepare(sources.folder_pairs(*folders), "train", out)
+    shutil.copy2(path, tmp_path / "kept.png")
+    write_image(path, 255 - first)
+    prepared.prepare(sources.folder_pairs(*folders), "train", out)
+    np.testing.assert_array_equal(prepared.open_prepared(out, "train").pair(1)[1], 255 - first)
+    shutil.copy2(tmp_path / "kept.png", path)
+    prepared.prepare(sources.folder_pairs(*folders), "train", out)
+    np.testing.assert_array_equal(prepared.open_prepared(out, "train").pair(1)[1], first)
+
+
+def test_data_with_and_without_splits_do_not_mix(tmp_path, folders):
     source = sources.folder_pairs(*folders)
-    monkeypatch.setattr(source, "_refuse_swapped_sides", lambda: None)
-    monkeypatch.setattr(sources, "read_image", watched)
+    prepared.prepare(source, "train", tmp_path / "a")
+    assert "holds other data" in error_of(prepared.prepare, source, prepared.ALL, tmp_path / "a")
+    prepared.prepare(source, prepared.ALL, tmp_path / "b")
+    assert "holds other data" in error_of(prepared.prepare, source, "test", tmp_path / "b")
+
+
+def test_the_room_for_all_splits_is_looked_at_first(tmp_path, folders, monkeypatch):
+    source = sources.folder_pairs(*folders)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=50_000))
+    found = {"train": source, "test": source}  # 3 pairs of 48x40: 34,560 bytes each
+    message = error_of(prepared.refuse_small_disk, found, tmp_path / "new" / "out")
+    assert "train and test" in message and "--out" in message
+    prepared.refuse_small_disk({"train": source}, tmp_path / "new" / "out")
     prepared.prepare(source, "train", tmp_path / "out")
-    assert decoded == ["2.png", "2.png"], "blurred and sharp of that pair alone"
-    assert len(prepared.open_prepared(tmp_path / "out", "train")) == 3
+    prepared.refuse_small_disk(found, tmp_path / "out")  # the first is there already
 
 
 def test_another_source_does_not_wipe_out_what_is_there(tmp_path, folders, make_pairs):

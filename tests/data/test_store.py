@@ -165,6 +165,19 @@ def test_a_writer_that_was_killed_leaves_what_its_index_tells(tmp_path, told, ga
     assert again.decoded == []
 
 
+def test_lines_of_lost_pixels_do_not_come_back_to_life(tmp_path):
+    """A copy of the pixels that was cut off, then an interrupted run: the places of old lines hold other images now."""
+    sizes = [(2, 2), (2, 2), (2, 2), (9, 9), (2, 2), (2, 2), (2, 2), (2, 2), (2, 2)]
+    opened(Source(sizes), tmp_path)
+    pixels = tmp_path / "pixels.u8"
+    pixels.write_bytes(pixels.read_bytes()[: 3 * 2 * 12 + 100])
+    with pytest.raises(RuntimeError, match="killed"):
+        opened(Source(sizes, fails_at=4), tmp_path)
+    source = Source(sizes)
+    assert_holds(opened(source, tmp_path), source)
+    assert sorted(source.decoded) == [4, 5, 6, 7, 8]
+
+
 def test_a_store_that_is_being_replaced_is_not_valid_meanwhile(tmp_path):
     opened(Source(), tmp_path)
     with pytest.raises(RuntimeError, match="killed"):

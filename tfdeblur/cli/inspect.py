@@ -19,9 +19,7 @@ def _define(values, argv):
     flags.DEFINE_string("json", None, "File for all numbers of every pair.", flag_values=values)
     flags.DEFINE_integer("count", 16, "Rows on the contact sheet.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("sample", None, "Look at so many evenly spaced pairs only.", lower_bound=1, flag_values=values)
-    flags.DEFINE_enum(
-        "split", "train", ["train", "test"], "Of a GOPRO tree or the embedded photographs.", flag_values=values
-    )
+    flags.DEFINE_enum("split", "train", ["train", "test"], "Of data that have splits.", flag_values=values)
 
 
 def _run(values, arguments):

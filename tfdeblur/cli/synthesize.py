@@ -1,6 +1,7 @@
 """`tfdeblur synthesize`: see SUMMARY."""
 
 import os
+import shlex
 import sys
 
 from absl import flags
@@ -105,6 +106,11 @@ def _run(values, arguments):
     print(f"{made.pairs} pair{'s' * (made.pairs != 1)} in {made.folder}{before}")
     if made.sheet:
         print(f"look at {made.sheet}")
+    # Of photographs the folder is called blur whatever the response.
+    kind = "blur" if values.crf == "linear" else "blur_gamma"
+    out = shlex.quote(values.out)
+    data = f"--gopro_dir {out}" if way == "frames" else f"--blur_dir {out}/blur --sharp_dir {out}/sharp"
+    print(f"train on them with {data} --blur_kind {kind}")
     return 1 if made.failures else 0
 
 

@@ -79,6 +79,8 @@ def gopro_pairs(root, split, blur_kind="blur"):
     if folder is None:
         raise DeblurError(f"{root}: no folder {split} here; give the folder that holds train and test")
     sequences = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for sequence in sequences:
+        refuse_undecodable(sequence.name, folder)
     if not sequences:
         raise DeblurError(f"{folder}: no sequences here; expected folders like GOPR0372_07_00")
     for kind in (blur_kind, "sharp"):
@@ -636,7 +638,7 @@ DATASETS = {
             "<category>_<number>.png (their truths)",
             "the 100 names of list/real.txt at github.com/phoenix104104/cvpr16_deblur_study, .jpg or .png (real)",
         ),
-        tar_name="deblur",
+        tar_name="deblur_study",
         find=_find_lai,
         flaws=_lai_flaws,
     ),

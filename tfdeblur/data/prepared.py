@@ -9,10 +9,12 @@ A source without splits, such as two folders, is the split "all", which serves t
 import json
 import os
 import pathlib
+import secrets
+import shutil
 
 import numpy as np
 
-from tfdeblur.data.images import Header
+from tfdeblur.data.images import Header, some_of
 from tfdeblur.data.shaken import ShakenSource
 from tfdeblur.data.sources import PairSource, silent
 from tfdeblur.data.store import ImageStore, open_store, read_entries
@@ -22,24 +24,59 @@ ALL = "all"
 _DESCRIPTION = "prepared.json"
 
 
+def refuse_small_disk(found, folder):
+    """DeblurError before anything is decoded where the images of {split: source} do not fit into the folder's disk."""
+    needed = 0
+    for split, source in found.items():
+        there = read_entries(os.path.join(folder, split))
+        missing = [index for index, name in enumerate(source.names) if name not in there]
+        needed += sum(source.decoded_bytes(index) for index in missing)
+    parent = next(path for path in [pathlib.Path(folder), *pathlib.Path(folder).absolute().parents] if path.is_dir())
+    free = shutil.disk_usage(parent).free
+    if needed > 0.98 * free:
+        raise DeblurError(
+            f"{folder}: the decoded images of {' and '.join(found)} need {needed / 1e6:,.0f} MB and "
+            f"{free / 1e6:,.0f} MB are free; free some space or name another folder with --out"
+        )
+
+
 def prepare(source, split, folder, progress=iter, log=silent):
     """Decodes a source into `<folder>/<split>`; call again after an interruption or for files that were mended.
 
+    Files that cannot be read, and pairs of different sizes, are named at the end and do not stop the others.
+
     Args:
-      source: PairSource, or ShakenSource, of which the sharp photographs are kept.
+      source: PairSource; `sources.sharp_photographs`, too.
       split: "train", "test" or ALL.
       progress, log: see `open_store`.
 
     Raises:
       DeblurError: as the source's `check` and `open_store`, and where the folder holds other data.
     """
-    sizes = source.check(log=log)
     target = os.path.join(folder, split)
+    _refuse_other_splits(folder, split)
     _refuse_other_data(target, source.description)
+    bad = source.unreadable()
+    good = source.subset([index for index in range(len(source)) if index not in bad])
+    if not good:
+        raise DeblurError(some_of(bad.values()))
+    sizes = good.check(log=log)
     content = {"description": source.description, "names": source.names}
     _write(target, {"complete": False, **content})
-    open_store(source, sizes, target, progress, log, room="--out")
+    open_store(good, sizes, target, progress, log, room="--out")
+    if bad:
+        kept = f"{len(good)} of {len(source)} are decoded and kept"
+        raise DeblurError(f"{some_of(bad.values())}; {kept}: mend the files and start again")
     _write(target, {"complete": True, **content})
+
+
+def _refuse_other_splits(folder, split):
+    """DeblurError where data without splits would lie beside data with splits: which of them would be meant?"""
+    there = {path.parent.name for path in pathlib.Path(folder).glob(f"*/{_DESCRIPTION}")} - {split}
+    if there and ALL in {*there, split}:
+        raise DeblurError(
+            f"{folder}: holds other data (split {', '.join(sorted(there))}); name another folder with --out"
+        )
 
 
 def _refuse_other_data(target, description):
@@ -61,9 +98,10 @@ def _write(target, content):
     path = os.path.join(target, _DESCRIPTION)
     try:
         os.makedirs(target, exist_ok=True)
-        with open(path + ".tmp", "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-        os.replace(path + ".tmp", path)
+        partial = f"{path}.{secrets.token_hex(8)}.tmp"
+        with open(partial, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)  # ASCII: a folder's name need not be UTF-8
+        os.replace(partial, path)
     except OSError as error:
         raise DeblurError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -118,7 +156,6 @@ def open_prepared(folder, split, shake=None, seed=0):
     if description["blur_kind"] != "synthesized":
         source = PairSource(names, _StoredImages(names, store), description)
     elif shake:
-        description = {key: value for key, value in description.items() if key not in ("shake", "seed")}
         sizes = [store.size(index) for index in range(len(store))]
         source = ShakenSource(names, lambda i: np.array(store.images(i)[0]), lambda: sizes, description, shake, seed)
     else:

@@ -5,9 +5,11 @@ import io
 import os
 import pathlib
 import struct
+from typing import NamedTuple
 
 from tfdeblur.compat import tf
-from tfdeblur.data.sources import FileImages, PairSource, blur_kind_of
+from tfdeblur.data.images import image_header, read_image
+from tfdeblur.data.sources import PairSource, blur_kind_of
 from tfdeblur.errors import DeblurError
 
 
@@ -50,9 +52,8 @@ def open_records(folder, split, blur_kind=None):
         raise DeblurError(
             f"{found[0]}: {len(records)} records, {info.splits[split].num_examples} expected; build again"
         )
-    images = _RecordImages(records)
-    names = [images.key(index) for index in range(len(records))]
-    order = sorted(range(len(names)), key=names.__getitem__)
+    # Once through all of it, for what is in every record but at no known place: keys, sizes, numbers of truths.
+    known = sorted((_look(place) for place in records), key=lambda record: record.key)
     description = {
         "source": info.name,
         "config": info.config_name,
@@ -60,8 +61,7 @@ def open_records(folder, split, blur_kind=None):
         "split": split,
         "blur_kind": blur_kind_of(info.name, info.config_name),
     }
-    images.places = [records[index] for index in order]
-    return PairSource([names[index] for index in order], images, description)
+    return PairSource([record.key for record in known], _RecordImages(known), description)
 
 
 def _places(path):
@@ -81,25 +81,57 @@ def _places(path):
     return found
 
 
-class _RecordImages(FileImages):
+class _Record(NamedTuple):
+    """A record's place, see `_places`, its key, and the `Header` of each of its images or the DeblurError."""
+
+    place: tuple
+    key: str
+    headers: list
+
+
+def _look(place):
+    features = _read_record(place)
+    key = features["key"].bytes_list.value[0].decode()
+    headers = []
+    for position in range(1 + len(features["sharp"].bytes_list.value)):
+        try:
+            headers.append(image_header(_image(features, key, position)))
+        except DeblurError as error:
+            headers.append(error)
+    return _Record(place, key, headers)
+
+
+def _image(features, key, position):
+    encoded = features["sharp"].bytes_list.value[position - 1] if position else features["blurred"].bytes_list.value[0]
+    return _Encoded(encoded, f"{key} ({'sharp' if position else 'blurred'})")
+
+
+class _RecordImages:
     """The images of a `PairSource` that lie in TFRecord files, still encoded."""
 
-    def __init__(self, places):
-        self.places = places
-        self._read_place = functools.lru_cache(maxsize=4)(_read_record)  # all images of a pair come from one record
+    def __init__(self, records):
+        self._records = records
+        self._read_place = functools.lru_cache(maxsize=2)(_read_record)  # all images of a pair come from one record
 
-    def key(self, index):
-        return self._read_place(self.places[index])["key"].bytes_list.value[0].decode()
+    def count(self, index):
+        return len(self._records[index].headers)
 
-    def files(self, index):
-        features = self._read_place(self.places[index])
-        encoded = [*features["blurred"].bytes_list.value, *features["sharp"].bytes_list.value]
-        name = self.key(index)
-        return [_Encoded(data, f"{name} ({'sharp' if n else 'blurred'})") for n, data in enumerate(encoded)]
+    def read(self, index, position):
+        place, key, _ = self._records[index]
+        return read_image(_image(self._read_place(place), key, position))
+
+    def header(self, index, position):
+        header = self._records[index].headers[position]
+        if isinstance(header, DeblurError):
+            raise header
+        return header
+
+    def label(self, index, position):
+        return f"{self._records[index].key} ({'sharp' if position else 'blurred'})"
 
     def stamp(self, index):
-        path, offset, length = self.places[index]
-        return [path, offset, length, os.stat(path).st_mtime_ns]
+        path, offset, length = self._records[index].place
+        return [os.path.abspath(path), offset, length, os.stat(path).st_mtime_ns]
 
 
 def _read_record(place):

@@ -66,8 +66,9 @@ class ShakenSource:
             raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
         return [size for size in sizes for _ in range(self.repeats)]
 
-    def odd_ones(self):
+    def odd_ones(self, indices=None):
         """No lines: photographs of any kind are blurred alike."""
+        del indices
         return []
 
     # What training needs: the images to keep decoded, what tells that they changed, and a crop of them.

@@ -91,23 +91,53 @@ class PairSource:
             raise DeblurError(f"{some_of(small)}: smaller than the crop of {crop}; lower the crop or remove them")
         for line in self._odd_ones(headers):
             log(f"warning: {line}")
-        self._refuse_swapped_sides()
+        if len(headers[0]) > 1:
+            self._refuse_swapped_sides()
         return sizes
 
-    def odd_ones(self):
-        """Lines on grey and 16-bit images among others, as `images.odd_ones`; unreadable files are passed over."""
-        return self._odd_ones(self._headers()[0])
+    def subset(self, indices):
+        """The source of some of the pairs."""
+        names = [self.names[index] for index in indices]
+        return PairSource(names, _Chosen(self._images, indices), self.description)
 
-    def _odd_ones(self, headers):
+    def unreadable(self):
+        """{index: DeblurError} of the pairs whose files are unreadable or differ in size, mostly by their headers."""
         found = {}
-        for index, row in enumerate(headers):
+        for index in range(len(self)):
+            headers, errors = self._headers([index])
+            try:
+                if errors:
+                    raise DeblurError(some_of(errors))
+                self._refuse_different_sizes([(index, headers[0])])
+            except DeblurError as error:
+                found[index] = error
+        return found
+
+    def decoded_bytes(self, index):
+        """What the decoded images of a pair take; 0 where they cannot be read."""
+        try:
+            headers = [self._images.header(index, position) for position in range(self._images.count(index))]
+        except DeblurError:
+            return 0
+        return sum(3 * header.height * header.width for header in headers)
+
+    def odd_ones(self, indices=None):
+        """Lines on grey and 16-bit images among others, as `images.odd_ones`; unreadable files are passed over.
+
+        indices: of the pairs to look at; None: all.
+        """
+        return self._odd_ones(self._headers(indices)[0], indices)
+
+    def _odd_ones(self, headers, indices=None):
+        found = {}
+        for index, row in zip(range(len(self)) if indices is None else indices, headers, strict=True):
             found |= {self._images.label(index, position): header for position, header in row.items()}
         return odd_ones(found)
 
-    def _headers(self):
+    def _headers(self, indices=None):
         """([{position: Header} of each pair], [DeblurError of each unreadable file])."""
         headers, unreadable = [], []
-        for index in range(len(self)):
+        for index in range(len(self)) if indices is None else indices:
             headers.append({})
             for position in range(self._images.count(index)):
                 try:
@@ -132,7 +162,10 @@ class PairSource:
         sample = np.linspace(0, len(self) - 1, min(_SWAP_SAMPLE, len(self))).round().astype(int)
         swapped, equal = [], 0
         for index in sample:
-            blurred, sharp = self.pair(index)
+            try:
+                blurred, sharp = self.pair(index)
+            except DeblurError:  # damaged inside: told where it is read for good
+                continue
             equal += np.array_equal(blurred, sharp)
             if sharpness(blurred) > sharpness(sharp):
                 swapped.append(index)
@@ -147,12 +180,24 @@ class PairSource:
             )
 
 
+class _Chosen:
+    """Some of the images of a `PairSource`, by their own indices."""
+
+    def __init__(self, images, indices):
+        self._images, self._indices = images, list(indices)
+
+    def __getattr__(self, name):
+        method = getattr(self._images, name)
+        return lambda index, *position: method(self._indices[index], *position)
+
+
 class FileImages:
     """The images of a `PairSource` that lie in files."""
 
     def __init__(self, files):
         """files: per index (blurred, sharp, further truths...), paths or members of archives."""
         self._files = files
+        self._headers = {}  # what was asked once; a look at thousands of files is a matter of seconds or minutes
 
     def files(self, index):
         return self._files[index]
@@ -164,7 +209,9 @@ class FileImages:
         return read_image(self.files(index)[position])
 
     def header(self, index, position):
-        return image_header(self.files(index)[position])
+        if (index, position) not in self._headers:
+            self._headers[index, position] = image_header(self.files(index)[position])
+        return self._headers[index, position]
 
     def label(self, index, position):
         return str(self.files(index)[position])
@@ -179,7 +226,7 @@ def file_stamp(file):
         status = os.stat(file)
         return [os.path.abspath(file), status.st_size, status.st_mtime_ns]
     member = file.root.getinfo(file.at)  # a zipfile.Path
-    return [str(file), member.file_size, member.CRC]
+    return [os.path.abspath(file.root.filename), file.at, member.file_size, member.CRC]
 
 
 def folder_pairs(blur_dir, sharp_dir, blur_kind="blur"):
@@ -263,6 +310,13 @@ def read_sharp_folder(sharp_dir):
     """(names, paths) of a folder of sharp photographs, sorted by name; DeblurError as images_by_name."""
     images = images_by_name(sharp_dir)
     return tuple(images), tuple(images.values())
+
+
+def sharp_photographs(sharp_dir):
+    """Photographs without blur, to be prepared and blurred later: a PairSource of one image an index."""
+    names, paths = read_sharp_folder(sharp_dir)
+    description = {"source": "sharp_folder", "sharp_dir": os.path.abspath(sharp_dir), "blur_kind": "synthesized"}
+    return PairSource(names, FileImages([(path,) for path in paths]), description)
 
 
 def find_folders(folder):

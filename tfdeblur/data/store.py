@@ -74,10 +74,13 @@ def open_store(source, sizes, folder, progress=iter, log=print, room="--cache_di
         os.makedirs(folder, exist_ok=True)
         with _writer_lock(folder, log):
             wanted = {name: json.loads(json.dumps(source.stamp(i))) for i, name in enumerate(source.names)}
-            entries = read_entries(folder, wanted)
+            entries, others = _read_index(folder, wanted)
             missing = [index for index, name in enumerate(source.names) if name not in entries]
             if not entries:
                 _clear(folder)
+            elif missing or others:
+                # Lines that no longer hold would do so again once the pixels have grown beyond their places.
+                _write_index(folder, wanted, entries)
             if missing:
                 _refuse_small_disk(source, sizes, missing, folder, room, log)
                 _decode(source, missing, wanted, entries, folder, progress)
@@ -97,24 +100,39 @@ def _writer_lock(folder, log):
         yield
 
 
-def read_entries(folder, wanted=None):
-    """{name: places} of the entries of a store that are whole and, unless None, carry the stamp `wanted[name]`.
+def read_entries(folder):
+    """{name: places} of the entries of a store that are whole; places: [(offset, height, width)], see `ImageStore`."""
+    return _read_index(folder)[0]
 
-    places: [(offset, height, width)], see `ImageStore`.
-    """
-    found = {}
+
+def _read_index(folder, wanted=None):
+    """({name: places} of the entries that are whole and, unless None, carry the stamp `wanted[name]`, other lines)."""
+    found, others = {}, 0
     with contextlib.suppress(FileNotFoundError):
         stored = os.path.getsize(os.path.join(folder, _PIXELS))
-        with open(os.path.join(folder, _INDEX), encoding="utf-8") as file:
+        with open(os.path.join(folder, _INDEX), encoding="utf-8", errors="replace") as file:
             for line in file:
+                others += 1
                 # A line that was cut off, or is not ours, is as good as none.
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     entry = json.loads(line)
                     name, places = entry["name"], entry["images"]
                     whole = all(offset + height * width * 3 <= stored for offset, height, width in places)
                     if whole and (wanted is None or entry["stamp"] == wanted[name]):
+                        others -= name not in found
                         found[name] = places
-    return found
+    return found, others
+
+
+def _write_index(folder, stamps, entries):
+    path = os.path.join(folder, _INDEX)
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
+        file.writelines(_line(name, stamps[name], places) for name, places in entries.items())
+    os.replace(path + ".tmp", path)
+
+
+def _line(name, stamp, places):
+    return json.dumps({"name": name, "stamp": stamp, "images": places}) + "\n"
 
 
 def _clear(folder):
@@ -157,7 +175,6 @@ def _decode(source, missing, stamps, entries, folder, progress):
                 index_file.flush()
                 untold.clear()
 
-        index_file.write("\n")  # ends a line that was cut off
         try:
             for index, images in _decoded(source, missing, progress):
                 if isinstance(images, DeblurError):
@@ -170,8 +187,7 @@ def _decode(source, missing, stamps, entries, folder, progress):
                     offset += image.size
                 name = source.names[index]
                 entries[name] = places
-                line = json.dumps({"name": name, "stamp": stamps[name], "images": places}) + "\n"
-                untold.append((offset, line))
+                untold.append((offset, _line(name, stamps[name], places)))
                 if offset - told_up_to > _UNSYNCED:
                     tell()
                     told_up_to = offset
@@ -192,12 +208,14 @@ def _decoded(source, missing, progress):
             return error
 
     waiting, ahead = collections.deque(), iter(missing)
+    # Of Köhler's set an index is 200 images, and a few of them fill the memory.
+    most = _WORKERS if source.image_count(missing[0]) < 10 else 1
     with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
         try:
             for index in progress(missing):
                 for further in ahead:
                     waiting.append(pool.submit(decode, further))
-                    if len(waiting) > _WORKERS:
+                    if len(waiting) > most:
                         break
                 yield index, waiting.popleft().result()
         finally:

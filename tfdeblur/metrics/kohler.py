@@ -34,7 +34,7 @@ def kohler(restored, references) -> tuple[float, float]:
 
     So neither a gain nor a shift costs anything: both images are 0 in the border, which is counted as perfect.
     The mean over the 48 images is what is published (inferred, no source says it). The benchmark leaves out
-    frame 30 of image 1, trajectory 3; whoever reads the references has to.
+    frame 30 of image 1, trajectory 3, which is counted here like all others.
 
     Args:
         restored: uint8 [height, width, 3], RGB, 0 to 255, at least 161 in height and width.
