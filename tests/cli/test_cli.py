@@ -211,7 +211,7 @@ def test_training_data_that_is_refused(pairs, capsys):
     fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", blurred], "same folder")
     fails(capsys, [*train, "--blur_dir", blurred], "--sharp_dir")
     fails(capsys, [*train, "--sharp_dir", sharp], "--synthesize")
-    fails(capsys, [*train, "--gopro_dir", pairs, "--blur_dir", blurred], "--gopro_dir stands alone")
+    fails(capsys, [*train, "--gopro_dir", pairs, "--blur_dir", blurred], "--gopro_dir and --blur_dir exclude each other")
     (sharp / "1.png").unlink()
     fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", sharp], "no partner", "1")
     assert not (pairs / "w").exists()
@@ -316,7 +316,7 @@ def test_benchmark_prints_a_fraction_of_the_peak(what, capsys):
 
 
 def test_benchmark_needs_to_know_what(capsys):
-    fails(capsys, ["benchmark"], "training or inference")
+    fails(capsys, ["benchmark"], "training, inference or input")
 
 
 def test_the_papers_crop_fits_the_embedded_photographs():
