@@ -148,6 +148,7 @@ def toy_config(toy_trainer, tiny_madn, monkeypatch):
     module = types.ModuleType("toy_system")
     module.SETTINGS, module.TARGETS = (), {"scales": 1, "gradient": False}
     module.make_trainer = lambda config: toy_trainer(config.batch_size)
+    module.samples_per_step = lambda config: config.batch_size
     monkeypatch.setitem(sys.modules, "toy_system", module)
     monkeypatch.setitem(systems.MODULES, "toy", "toy_system")
     config = tiny_madn(system="toy")

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from tfdeblur.report import contact_sheet, per_image_bars
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.report import contact_sheet, curves, per_image_bars, read_scalar
 
 GAP, LINE = 6, 18  # pixels between images, pixels of a line of text
 RED, BLUE = np.uint8([200, 0, 0]), np.uint8([0, 0, 200])
@@ -91,3 +93,28 @@ def test_a_missing_score_has_no_bar():
     picture = per_image_bars(rows, ["x"])
     blue = (picture == (31, 119, 180)).all(axis=2)
     assert not blue[:, :150].any() and blue[:, 150:].any()
+
+
+def test_scalars_are_read_from_all_files_of_a_run(tmp_path):
+    for start in (1, 3):  # the second run was resumed at step 3
+        writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+        with writer.as_default():
+            for step in range(start, start + 3):
+                tf.summary.scalar("generator/loss", 10.0 * start + step, step)
+                tf.summary.scalar("other", 0.0, step)
+        writer.close()
+    assert read_scalar(tmp_path, "generator/loss") == [(1, 11.0), (2, 12.0), (3, 33.0), (4, 34.0), (5, 35.0)]
+    with pytest.raises(DeblurError, match="no scalar 'loss' in its events, but generator/loss, other"):
+        read_scalar(tmp_path, "loss")
+
+
+def test_curves_run_from_corner_to_corner_in_their_labels_colour():
+    picture = curves({"up": [[(0, 0.0), (10, 1.0)]], "down": [[(0, 1.0), (10, 0.0)], [(0, 0.5), (10, 0.5)]]}, "loss")
+    plot = picture[40:361, 70:831].astype(int)  # from (0, 1) at the top left to (10, 0) at the bottom right
+    blue = np.argwhere(plot[..., 2] - plot[..., 0] > 60)
+    red = np.argwhere(plot[..., 0] - plot[..., 2] > 60)
+    for points, slope in ((blue, -1), (red, 1)):
+        assert points[:, 1].min() <= 1 and points[:, 1].max() >= 758
+        left = points[points[:, 1] < 40][:, 0]
+        assert (left.min() > 280) if slope < 0 else (left.min() < 30)
+    assert ((red[:, 0] > 155) & (red[:, 0] < 165)).sum() > 600, "the second run, level at half the height"

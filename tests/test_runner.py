@@ -429,7 +429,10 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
         ({"decay_power": 0.0}, "--config.decay_power=0.0"),
         ({"shake_length": (9.0, 3.0)}, "shake length (9.0, 3.0)"),
         ({"shake_noise": -1.0}, "noise -1.0"),
-        ({"system": "madm"}, "unknown system 'madm': choose from madn; did you mean madn?"),
+        (
+            {"system": "madm"},
+            "unknown system 'madm': choose from madn, improved_deblurgan, deblurgan; did you mean madn?",
+        ),
         ({"widht": (4, 6, 8)}, "--config.widht: madn has no such setting"),
     ],
 )
@@ -449,10 +452,22 @@ def test_a_configuration_that_lacks_a_setting_is_refused(tiny_config, key):
         runner.check_config(tiny_config)
 
 
-@pytest.mark.parametrize("name", ["gopro", "smoke", "demo", "fig9"])
+EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.relative_to(EXPERIMENTS).as_posix() for path in EXPERIMENTS.glob("*/*.py"))
+)
 def test_the_configurations_that_ship_pass_the_check(name):
-    path = pathlib.Path(__file__).parents[1] / "experiments" / "madn" / f"{name}.py"
-    runner.check_config(runpy.run_path(str(path))["get_config"]())
+    runner.check_config(runpy.run_path(str(EXPERIMENTS / name))["get_config"]())
+
+
+@pytest.mark.parametrize("preset, rate", [("paper", 1e-3), ("stable", 1e-4)])
+def test_the_presets_of_improved_deblurgan(preset, rate):
+    make = runpy.run_path(str(EXPERIMENTS / "improved_deblurgan" / "gopro.py"))["get_config"]
+    assert make(preset).learning_rate == rate and make(preset).vgg_weights == "imagenet"
+    with pytest.raises(ValueError, match="choose paper, stable"):
+        make("other")
 
 
 def test_an_unknown_precision_is_refused(tiny_config, tmp_path):

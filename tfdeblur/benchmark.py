@@ -49,7 +49,9 @@ def training(config, policy, rounds):
     system = systems.system(config.system)
     with precision(policy):
         trainer = system.make_trainer(config)
-    noise = np.random.default_rng(0).integers(0, 256, (config.batch_size, 2, config.crop, config.crop, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(
+        0, 256, (system.samples_per_step(config), 2, config.crop, config.crop, 3), np.uint8
+    )
     batch = tf.nest.map_structure(tf.constant, make_batch(noise, **system.TARGETS))
     step = tf.function(trainer.train_step)
     return _measure(step, (batch,), policy, "training", rounds, config.batch_size * config.crop**2)

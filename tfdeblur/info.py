@@ -78,8 +78,8 @@ def _macs_of(op):
 
 
 def _is_learned(tensor):
-    """Whether a kernel comes from a variable (through casts) rather than from a constant."""
+    """Whether a kernel comes from a variable, cast or laid out anew, rather than from a constant."""
     op = tensor.op
-    while op.type in ("Cast", "Identity") and op.inputs:
+    while op.type in ("Cast", "Identity", "Transpose", "Reshape", "StridedSlice") and op.inputs:
         op = op.inputs[0].op
     return op.type in ("ReadVariableOp", "Placeholder")

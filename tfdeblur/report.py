@@ -1,6 +1,12 @@
 """Pictures of results."""
 
+import glob
+import os
+
 import numpy as np
+
+from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
@@ -116,3 +122,73 @@ def _shorten(line, across):
 
 def _without_middle(line, kept):
     return line[: (kept + 1) // 2] + "..." + line[len(line) - kept // 2 :]
+
+
+def read_scalar(workdir, tag):
+    """[(step, value)] of a scalar, such as "generator/loss", from the TensorBoard events of a work directory.
+
+    A run that was resumed has several files; of a step that is in two of them the later counts. Raises DeblurError
+    where there is no such scalar, and tells which there are.
+    """
+    found, known = {}, set()
+    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*"))):
+        for event in tf.compat.v1.train.summary_iterator(path):
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    known.add(value.tag)
+                    if value.tag == tag:
+                        found[event.step] = float(tf.make_ndarray(value.tensor))
+    if not found:
+        raise DeblurError(
+            f"{workdir}: no scalar {tag!r} in its events, but {', '.join(sorted(known)) or 'none at all'}"
+        )
+    return sorted(found.items())
+
+
+_COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (100, 100, 100))  # RGB
+
+
+def curves(series, title):
+    """Curves over the steps of training, a running mean over a twentieth of each.
+
+    Args:
+      series: {label: [[(step, value)] of one run, ...]}; the runs of a label share its colour.
+      title: what the values are.
+
+    Returns:
+      uint8 RGB [H, W, 3].
+    """
+    import cv2
+
+    left, top, width, height = 70, 40, 760, 320
+    picture = np.full((top + height + 40, left + width + 20, 3), 255, np.uint8)
+
+    def write(text, x, y, colour=(0, 0, 0)):
+        cv2.putText(picture, text, (int(x), int(y)), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+
+    smooth = {label: [_running_mean(run) for run in runs] for label, runs in series.items()}
+    every = np.concatenate([run for runs in smooth.values() for run in runs])
+    (first, lowest), (last, highest) = every.min(axis=0), every.max(axis=0)
+    span, rise = max(last - first, 1), max(highest - lowest, 1e-12)
+    cv2.rectangle(picture, (left, top), (left + width, top + height), (180, 180, 180), 1)
+    for share in (0, 0.5, 1):
+        write(f"{lowest + share * rise:.4g}", 5, top + height * (1 - share) + 4)
+        write(f"{first + share * span:.0f}", left + share * width - 12, top + height + 20)
+    for number, (label, runs) in enumerate(smooth.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        write(label, left + 150 + 200 * number, 24, colour)
+        for run in runs:
+            places = [left, top + height] + (run - [first, lowest]) / [span, rise] * [width, -height]
+            cv2.polylines(picture, [places.round().astype(np.int32)], False, colour, 1, cv2.LINE_AA)
+    write(title, 5, 24)
+    return picture
+
+
+def _running_mean(run):
+    """float [n, 2]: step and mean of the values up to there over a twentieth of the run."""
+    run = np.array(run, float)
+    window = max(len(run) // 20, 1)
+    sums = np.cumsum(np.concatenate([[0.0], run[:, 1]]))
+    starts = np.maximum(np.arange(len(run)) + 1 - window, 0)
+    means = (sums[1:] - sums[starts]) / (np.arange(len(run)) + 1 - starts)
+    return np.stack([run[:, 0], means], axis=1)

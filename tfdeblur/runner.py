@@ -294,7 +294,7 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
             source,
             store,
             crop=config.crop,
-            batch_size=config.batch_size,
+            batch_size=system.samples_per_step(config),
             seed=config.seed,
             start_step=start_step,
             augmentation=config.augmentation,

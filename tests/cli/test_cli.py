@@ -211,7 +211,9 @@ def test_training_data_that_is_refused(pairs, capsys):
     fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", blurred], "same folder")
     fails(capsys, [*train, "--blur_dir", blurred], "--sharp_dir")
     fails(capsys, [*train, "--sharp_dir", sharp], "--synthesize")
-    fails(capsys, [*train, "--gopro_dir", pairs, "--blur_dir", blurred], "--gopro_dir and --blur_dir exclude each other")
+    fails(
+        capsys, [*train, "--gopro_dir", pairs, "--blur_dir", blurred], "--gopro_dir and --blur_dir exclude each other"
+    )
     (sharp / "1.png").unlink()
     fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", sharp], "no partner", "1")
     assert not (pairs / "w").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.losses.adversarial import binary_cross_entropy
+from tfdeblur.losses.adversarial import binary_cross_entropy, gradient_penalty, wasserstein
 
 
 def log_of_probability(logits, is_real):
@@ -63,3 +63,62 @@ def test_short_logits_are_lifted(dtype):
     result = binary_cross_entropy(logits, True)
     assert result.dtype == tf.float32
     np.testing.assert_allclose(result, log_of_probability([-3, 0.5], True), rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------- Wasserstein
+
+
+def test_the_critics_value_is_the_mean_of_its_patches():
+    values = tf.constant(np.arange(12.0).reshape(2, 2, 3, 1), tf.bfloat16)
+    result = wasserstein(values)
+    assert result.dtype == tf.float32
+    np.testing.assert_allclose(result, [2.5, 8.5])
+
+
+def linear_critic(slope):
+    """D(x) = sum of slope * x, as a map of one patch: its gradient is `slope` everywhere."""
+    return lambda images: tf.reduce_sum(images * slope, axis=(1, 2, 3))[:, None, None, None]
+
+
+def test_the_penalty_of_a_linear_critic_by_hand():
+    """The gradient of 0.5 over 2 x 2 x 3 values has the norm sqrt(12 * 0.25) = 1.7321."""
+    real, fake = (tf.constant(np.random.default_rng(n).uniform(-1, 1, (2, 2, 2, 3)), tf.float32) for n in range(2))
+    mix = tf.constant([0.2, 0.7])
+    result = gradient_penalty(linear_critic(0.5), real, fake, mix)
+    np.testing.assert_allclose(result, [(np.sqrt(3) - 1) ** 2] * 2, rtol=1e-5)
+    # Per pixel over its channels: sqrt(3 * 0.25) = 0.8660
+    result = gradient_penalty(linear_critic(0.5), real, fake, mix, mode="deblurgan")
+    np.testing.assert_allclose(result, [(np.sqrt(0.75) - 1) ** 2] * 2, rtol=1e-5)
+
+
+def square_critic(images):
+    """D(x) = mean of x^2 / 2 over a map of four patches, each the sum of its quarter: the gradient is x / 4."""
+    return tf.nn.pool(0.5 * tf.reduce_sum(images**2, axis=3, keepdims=True), [2, 2], "AVG", [2, 2]) * 4.0
+
+
+@pytest.mark.parametrize("mode", ["standard", "deblurgan"])
+def test_the_penalty_is_taken_between_the_images_where_the_mix_says(mode):
+    rng = np.random.default_rng(0)
+    real, fake = (rng.uniform(-1, 1, (2, 4, 4, 3)).astype(np.float32) for _ in range(2))
+    mix = np.array([0.2, 0.9], np.float32)
+    result = gradient_penalty(square_critic, tf.constant(real), tf.constant(fake), tf.constant(mix), mode)
+    if mode == "deblurgan":
+        mix = mix[[0, 0]]  # one for the whole batch
+    x = mix[:, None, None, None] * real + (1 - mix)[:, None, None, None] * fake
+    if mode == "standard":
+        expected = (np.sqrt(((x / 4) ** 2).sum(axis=(1, 2, 3))) - 1) ** 2
+    else:
+        expected = ((np.sqrt((x**2).sum(axis=3)) - 1) ** 2).mean(axis=(1, 2))
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+def test_a_flat_critic_has_a_finite_gradient():
+    """Its slope is 0, where the root's own slope is infinite."""
+    weight = tf.Variable(0.0)
+    images = tf.ones([1, 2, 2, 3])
+    with tf.GradientTape() as tape:
+        loss = gradient_penalty(
+            lambda x: weight * tf.reduce_sum(x, axis=(1, 2, 3))[:, None, None, None], images, -images, [0.5]
+        )
+    np.testing.assert_allclose(loss, [1.0], rtol=1e-5)
+    assert np.isfinite(tape.gradient(loss, weight))

@@ -16,6 +16,7 @@ COMMANDS = {
     "deblur": "restore photographs: files, globs, folders",
     "export": "write a SavedModel that serves without tfdeblur",
     "info": "parameters and multiply-accumulates of a system, beside the paper's",
+    "report": "draw the curves of one or several trainings",
     "benchmark": "time training, inference, or the input, as a fraction of the machine's peak",
 }
 

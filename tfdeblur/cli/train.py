@@ -19,6 +19,13 @@ def _define(values, argv):
     common.define_data(values)
     common.define_precision(values)
     flags.DEFINE_string(
+        "vgg_weights",
+        None,
+        "VGG19's ImageNet weights (.h5), for systems with a perceptual loss where they cannot be downloaded: checked "
+        "by hash and kept with Keras' other weights, so that it is given once.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
         "cache_dir", None, "Folder for the decoded images; default: <workdir>/cache.", flag_values=values
     )
 
@@ -30,6 +37,10 @@ def _run(values, arguments):
 
     config = values.config
     runner.check_config(config)
+    if values.vgg_weights:
+        from tfdeblur.layers.vgg import install_weights
+
+        runner.say(f"VGG19's ImageNet weights: {install_weights(values.vgg_weights)}")
     data = common.data_arguments(values)
     if data["blur_kind"]:
         config.blur_kind = data["blur_kind"]

@@ -8,9 +8,13 @@ from tfdeblur.errors import DeblurError
 
 SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
+    "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
+    "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
 }
 MODULES = {
     "madn": "tfdeblur.systems.madn.system",
+    "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
+    "deblurgan": "tfdeblur.systems.deblurgan.system",
 }
 
 

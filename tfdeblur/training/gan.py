@@ -16,7 +16,7 @@ class GanTrainer(tf.keras.Model):
       discriminator: images -> logits, or None for a generator that trains alone.
       objective: has `losses(outputs, batch, discriminator)` -> two dicts of name -> [B].
       generator_optimizer, discriminator_optimizer: Keras optimisers (plain ones: loss scaling is added here
-        where the generator computes in float16).
+        where the player computes in float16).
       global_batch_size: samples in a step over all replicas.
       clip_mode: see `clip_gradients`.
     """
@@ -44,10 +44,9 @@ class GanTrainer(tf.keras.Model):
             name="step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        float16 = generator.compute_dtype == "float16"
-        self.generator_optimizer = _prepare(generator_optimizer, generator, float16)
+        self.generator_optimizer = _prepare(generator_optimizer, generator)
         self.discriminator_optimizer = (
-            _prepare(discriminator_optimizer, discriminator, float16) if discriminator is not None else None
+            _prepare(discriminator_optimizer, discriminator) if discriminator is not None else None
         )
 
     def train_step(self, batch):
@@ -57,10 +56,10 @@ class GanTrainer(tf.keras.Model):
             generator_terms = self._average(generator_terms)
             discriminator_terms = self._average(discriminator_terms)
             generator_loss = tf.add_n(list(generator_terms.values()))
-            scaled_generator_loss = _scale(generator_loss, self.generator_optimizer)
+            scaled_generator_loss = scale_loss(generator_loss, self.generator_optimizer)
             if discriminator_terms:
                 discriminator_loss = tf.add_n(list(discriminator_terms.values()))
-                scaled_discriminator_loss = _scale(discriminator_loss, self.discriminator_optimizer)
+                scaled_discriminator_loss = scale_loss(discriminator_loss, self.discriminator_optimizer)
 
         logs = {f"generator/{name}": value for name, value in generator_terms.items()}
         logs["generator/loss"] = generator_loss
@@ -98,9 +97,9 @@ class GanTrainer(tf.keras.Model):
         return norm / replicas.num_replicas_in_sync
 
 
-def _prepare(optimizer, player, float16):
+def _prepare(optimizer, player):
     """The optimiser with loss scaling where needed and all its slots made, so that a restore finds them."""
-    if float16:
+    if player.compute_dtype == "float16":
         optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(player.trainable_variables)
     return optimizer
@@ -110,5 +109,5 @@ def _is_loss_scaled(optimizer):
     return isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
 
 
-def _scale(loss, optimizer):
+def scale_loss(loss, optimizer):
     return optimizer.get_scaled_loss(loss) if _is_loss_scaled(optimizer) else loss

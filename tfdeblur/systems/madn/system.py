@@ -1,7 +1,7 @@
 """How MADN is built and trained. The face that every system's module has:
 
-build(**arguments), build_from(config), make_trainer(config), parts(net), discriminator_parameters(), and the constants
-SETTINGS, TARGETS and PAPER.
+build(**arguments), build_from(config), make_trainer(config), samples_per_step(config), parts(net),
+discriminator_parameters(), and the constants SETTINGS, TARGETS and PAPER.
 """
 
 from tfdeblur.compat import tf
@@ -61,6 +61,11 @@ def parts(net):
         "gradient_network": net.gradient_network,
         "fusion": net.fusion,
     }
+
+
+def samples_per_step(config):
+    """Pairs that a training step takes."""
+    return config.batch_size
 
 
 def make_trainer(config):

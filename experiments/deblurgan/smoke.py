@@ -1,0 +1,53 @@
+"""The whole training path of deblurgan in a minute on two cores: does everything run here?
+
+    tfdeblur train --config deblurgan/smoke --workdir runs/smoke [DATA]
+
+Narrow, 20 steps at crop 32, VGG19 with random weights: it proves the path, its weights are worth nothing.
+"""
+
+import ml_collections
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.system = "deblurgan"
+    config.seed = 0
+    config.deterministic = True
+
+    config.width = 8
+    config.num_res_blocks = 2
+
+    # Critic, losses and their weights (section 3.3)
+    config.discriminator_width = 8
+    config.lambda_content = 100.0
+    config.lambda_gp = 10.0
+    config.gp_mode = "standard"
+    config.critic_updates = 5
+    config.critic_batches = "fresh"
+    config.vgg_layer = "block3_conv3"
+    config.vgg_activated = False
+    config.vgg_weights = "random"
+    config.vgg_feature_scale = 127.5
+
+    # Data
+    config.blur_kind = "blur"
+    config.crop = 32
+    config.batch_size = 2
+    config.augmentation = "flips"
+    # The shake for --synthesize and the embedded photographs
+    config.shake_length = (3.0, 9.0)
+    config.shake_angle = (0.0, 360.0)
+    config.shake_anxiety = 0.005
+    config.shake_noise = 0.0
+
+    # Optimisation
+    config.steps = 20
+    config.constant_steps = 10
+    config.learning_rate = 1e-4
+    config.adam_beta1 = 0.5
+    config.adam_beta2 = 0.999
+
+    config.checkpoint_every = 10
+    config.log_every = 5
+    config.image_every = 10
+    return config

@@ -1,0 +1,1 @@
+"""Keras layers that two or more systems use, one idea per file."""

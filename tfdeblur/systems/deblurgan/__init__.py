@@ -1,0 +1,1 @@
+"""DeblurGAN, the baseline that Improved DeblurGAN and the structures-guided GAN build on."""

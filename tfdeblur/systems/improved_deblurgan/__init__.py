@@ -1,0 +1,1 @@
+"""Improved DeblurGAN: a dense block and depthwise separable convolutions."""

@@ -1,0 +1,81 @@
+"""A generator against a Wasserstein critic: several updates of the critic to one of the generator."""
+
+from tfdeblur.compat import tf
+from tfdeblur.training.gan import GanTrainer, scale_loss
+
+CRITIC_BATCHES = ("fresh", "same")
+
+
+def samples_per_step(batch_size, critic_updates, critic_batches):
+    """How many pairs a step of `WganTrainer` takes from the data."""
+    return batch_size * (critic_updates if critic_batches == "fresh" else 1)
+
+
+class WganTrainer(GanTrainer):
+    """`critic_updates` updates of the critic, then one of the generator (Gulrajani et al. 2017, Algorithm 1).
+
+    critic_batches "fresh": the step's batch holds a sub-batch for each critic update; the generator learns on the last.
+    "same": all updates of a step see one batch and the same restored images, as in DeblurGAN's code.
+
+    Args:
+      generator, discriminator, generator_optimizer, discriminator_optimizer: see `GanTrainer`; the critic computes
+        in float32 whole.
+      objective: has `generator_losses(outputs, batch, critic)` and `critic_losses(restored, batch, critic, mix)`, each
+        a dict of name -> [B]; mix: float32 [B] in [0, 1), see `gradient_penalty`.
+      global_batch_size: samples of one update over all replicas.
+      critic_updates, critic_batches: see above.
+      seed: of the mixing weights, which depend on it, the step and the sample's place in the global batch alone.
+    """
+
+    def __init__(self, *, critic_updates=5, critic_batches="fresh", seed=0, **arguments):
+        super().__init__(**arguments)
+        self.critic_updates = critic_updates
+        self.critic_batches = critic_batches
+        self.seed = seed
+
+    def train_step(self, batch):
+        logs = {}
+        part, restored = batch, None
+        for update in range(self.critic_updates):
+            if self.critic_batches == "fresh":
+                part = tf.nest.map_structure(lambda x, n=update: _sub_batch(x, n, self.critic_updates), batch)
+            if restored is None or self.critic_batches == "fresh":
+                # Not on a tape: this is the critic's turn.
+                restored = self.generator(part["blurred"], training=True)["restored"]
+            with tf.GradientTape() as tape:
+                terms = self._average(
+                    self.objective.critic_losses(restored, part, self.discriminator, self._mix(update, restored))
+                )
+                loss = tf.add_n(list(terms.values()))
+            norm = self._update(self.discriminator, self.discriminator_optimizer, tape, loss)
+        logs |= {f"discriminator/{name}": value for name, value in terms.items()}
+        logs["discriminator/loss"] = loss
+        logs["discriminator/gradient_norm"] = norm
+
+        with tf.GradientTape() as tape:
+            outputs = self.generator(part["blurred"], training=True)
+            terms = self._average(self.objective.generator_losses(outputs, part, self.discriminator))
+            loss = tf.add_n(list(terms.values()))
+            scaled_loss = scale_loss(loss, self.generator_optimizer)
+        logs |= {f"generator/{name}": value for name, value in terms.items()}
+        logs["generator/loss"] = loss
+        logs["generator/gradient_norm"] = self._update(self.generator, self.generator_optimizer, tape, scaled_loss)
+        self.step.assign_add(1)
+        return logs
+
+    def _mix(self, update, restored):
+        """The mixing weights of this replica's samples, float32 [B]."""
+        seed = tf.stack([tf.cast(self.seed, tf.int64), self.step * self.critic_updates + update])
+        weights = tf.random.stateless_uniform([self.global_batch_size], seed)
+        count = tf.shape(restored)[0]
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
+        return weights[first : first + count]
+
+
+def _sub_batch(tensor, number, parts):
+    """Part `number` of `parts` equal ones along the first axis."""
+    size = tf.shape(tensor)[0] // parts
+    part = tensor[number * size : (number + 1) * size]
+    static = tensor.shape[0]
+    part.set_shape([static // parts if static else None, *tensor.shape[1:]])
+    return part
