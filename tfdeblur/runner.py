@@ -142,12 +142,12 @@ def _declared(source, blur_kind):
     return source
 
 
-def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
+def sources_to_prepare(source, manual_dir=None, blur_kind=None):
     """{split: source} of what `tfdeblur prepare` is given.
 
     Args:
       source: "<dataset>" or "<dataset>/<config>" with `manual_dir`; or a folder.
-      blur_kind: which blur the pairs of a folder hold, and which folder of a GOPRO tree is taken.
+      blur_kind: which blur the pairs of a folder hold, and which folder of a GOPRO tree is taken; None: "blur".
 
     Raises:
       DeblurError: neither a data set nor a folder that is understood, or what its source finds.
@@ -157,7 +157,10 @@ def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
         if not manual_dir:
             say(layouts.DATASETS[name].instructions)
             raise DeblurError(f"{source}: add --manual_dir, the archive or the folder of its files; see above")
+        if blur_kind:
+            raise DeblurError(f"--blur_kind={blur_kind} is for folders: name the config, as in gopro/{blur_kind}")
         return sources.dataset_splits(source, manual_dir, say)
+    blur_kind = blur_kind or "blur"
     if manual_dir:
         raise DeblurError(f"{source}: no such data set; choose {', '.join(layouts.DATASETS)}")
     if not os.path.isdir(source):
@@ -179,11 +182,12 @@ def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
         there = [split for split in ("train", "test") if any(path.glob(f"*-{split}.*") for path in built)]
         return {split: records.open_records(source, split, blur_kind) for split in there}
     found = sources.sharp_photographs(source)
-    pairs = {"blur", "blurred", "blur_gamma", "input"}
-    inside = sorted({name.split("/")[-2] for name in found.names if "/" in name} & pairs)
+    pairs = {"blur", "blurred", "blur_gamma", "input", "target", "gt", "blurryimages"}
+    inside = sorted({part for name in found.names for part in name.split("/")[:-1] if part.lower() in pairs})
+    inside += [name for name in found.names if name.split("/")[-1].startswith(("Blurry", "GroundTruth"))][:1]
     if inside:
         raise DeblurError(
-            f"{source}: holds folders named {', '.join(inside)}, but not as one of: <split>/<sequence>/{{blur,sharp}}, "
+            f"{source}: holds {', '.join(inside)}, but not as one of: <split>/<sequence>/{{blur,sharp}}, "
             "{blur,sharp}, {input,target}; for a data set's own layout give its name and --manual_dir"
         )
     return {prepared.ALL: found}
@@ -191,6 +195,8 @@ def sources_to_prepare(source, manual_dir=None, blur_kind="blur"):
 
 def prepare(found, out):
     """Decodes {split: source} into the folder `out`; one split that fails does not stop the others."""
+    if os.path.exists(out) and not os.path.isdir(out):
+        raise DeblurError(f"--out={out}: is a file; name a folder")
     prepared.refuse_small_disk(found, out)
     failures = []
     for split, source in found.items():
@@ -475,8 +481,9 @@ def _refuse_too_small(sizes, protocols):
 
 
 def _mean(rows, column):
-    """Over the images that have a score; NaN where none has."""
-    values = [row[column] for row in rows if not np.isnan(row[column])]
+    """Over the images that have a score both restored and blurred, so that the two can be compared; NaN if none has."""
+    base = column.removeprefix("blurred_")
+    values = [row[column] for row in rows if not np.isnan(row[base]) and not np.isnan(row[f"blurred_{base}"])]
     return float(np.mean(values)) if values else float("nan")
 
 

@@ -111,7 +111,7 @@ def test_a_folder_around_the_tree_is_the_tree(tree, tmp_path, capsys, kind):
     assert len(open_prepared(tmp_path / "p", "train")) == 3
     if kind == "blur_gamma":  # which is beside sharp no folder of pairs, and no photographs either
         sequence = tmp_path / "root" / "GOPRO_Large" / "train" / "GOPR0001"
-        fails(capsys, ["prepare", sequence.parent, "--out", tmp_path / "q"], "holds folders named blur_gamma")
+        fails(capsys, ["prepare", sequence.parent, "--out", tmp_path / "q"], "holds blur_gamma")
 
 
 def test_what_cannot_be_prepared_is_one_line(tmp_path, capsys):

@@ -20,7 +20,11 @@ def _define(values, argv):
     flags.DEFINE_string("out", None, "Folder for the decoded images, three bytes a pixel.", flag_values=values)
     flags.DEFINE_string("manual_dir", None, "The data set's archive, or the folder that holds it.", flag_values=values)
     flags.DEFINE_enum(
-        "blur_kind", "blur", ["blur", "blur_gamma"], "Which blur a folder's pairs hold.", flag_values=values
+        "blur_kind",
+        None,
+        ["blur", "blur_gamma"],
+        "Which blur a folder's pairs hold; default: blur.",
+        flag_values=values,
     )
 
 
@@ -33,7 +37,9 @@ def _run(values, arguments):
     found = runner.sources_to_prepare(arguments[0], values.manual_dir, values.blur_kind)
     runner.prepare(found, values.out)
     counts = ", ".join(f"{split} {len(source)}" for split, source in found.items())
-    print(f"prepared: {values.out} ({counts})    use it: tfdeblur train --data_dir {shlex.quote(values.out)} ...")
+    sharp_only = next(iter(found.values())).image_count(0) == 1
+    use = f"tfdeblur {'train' if set(found) != {'test'} else 'evaluate'} --data_dir {shlex.quote(values.out)}"
+    print(f"prepared: {values.out} ({counts})    use it: {use}{' --synthesize' if sharp_only else ''} ...")
     return 0
 
 

@@ -66,7 +66,7 @@ def prepare(source, split, folder, progress=iter, log=silent):
     open_store(good, sizes, target, progress, log, room="--out")
     if bad:
         kept = f"{len(good)} of {len(source)} are decoded and kept"
-        raise DeblurError(f"{some_of(bad.values())}; {kept}: mend the files and start again")
+        raise DeblurError(f"{some_of(bad.values())}; {kept}: mend or remove the files and start again")
     _write(target, {"complete": True, **content})
 
 

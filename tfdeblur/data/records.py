@@ -34,7 +34,7 @@ def open_records(folder, split, blur_kind=None):
       DeblurError: nothing or several data sets there, no such split, no pairs in it.
     """
     found = built_datasets(folder)
-    if len(found) > 1 and blur_kind:
+    if len({path.parts[:-2] for path in found}) == 1 < len(found) and blur_kind:  # configs of one data set
         found = [path for path in found if blur_kind in path.parts] or found
     if len(found) != 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"

@@ -195,7 +195,7 @@ def _decode(source, missing, stamps, entries, folder, progress):
             tell()
     if failures:
         done = f"{len(entries)} of {len(source)} are decoded and kept"
-        raise DeblurError(f"{some_of(failures)}; {done}: mend the files and start again")
+        raise DeblurError(f"{some_of(failures)}; {done}: mend or remove the files and start again")
 
 
 def _decoded(source, missing, progress):

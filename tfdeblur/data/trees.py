@@ -1,6 +1,8 @@
 """The files of a dataset as they lie on disk: in folders, in zip archives, or in a tar archive."""
 
+import bz2
 import fcntl
+import gzip
 import lzma
 import os
 import shutil
@@ -64,8 +66,11 @@ def extract(archive, log=print):
     try:
         with open(archive, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # builds of two configurations may start together
-            if folder.is_dir():
+            # Another archive under this name, such as the whole one after a part, is another set of files.
+            stamp = f"{os.fstat(file.fileno()).st_size} {os.fstat(file.fileno()).st_mtime_ns}"
+            if folder.is_dir() and _text(folder / _STAMP) == stamp:
                 return folder
+            shutil.rmtree(folder, ignore_errors=True)
             # Images hardly shrink in an archive: what comes out is about as large.
             needed, free = os.path.getsize(archive), shutil.disk_usage(archive.parent).free
             log(f"extracting {archive} ({needed / 1e6:,.0f} MB) once into {folder}: {free / 1e6:,.0f} MB are free")
@@ -77,6 +82,7 @@ def extract(archive, log=print):
             shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
             try:
                 _unpack(file, partial)
+                (partial / _STAMP).write_text(stamp, encoding="ascii")
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -129,10 +135,31 @@ def _zip_members(path):
     return [(name, zipfile.Path(archive, name)) for name in names if not _is_litter(name)]
 
 
+_STAMP = ".extracted_from"
+
+
+def _text(path):
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+
+
+def _decompressed(file):
+    """The tar stream inside a file; unlike tarfile's own, these readers refuse a part of an archive."""
+    start = file.read(6)
+    file.seek(0)
+    for magic, module in ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ", lzma)):
+        if start.startswith(magic):
+            return module.open(file)
+    return file
+
+
 def _unpack(file, folder):
     # As a stream, and member by member: one pass, and no name can lead out of the folder.
     folder.mkdir()
-    with tarfile.open(fileobj=file, mode="r|*") as archive:
+    stream = _decompressed(file)
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             parts = PurePosixPath(member.name).parts
             if not member.isfile() or ".." in parts or parts[0] == "/" or _is_litter("/".join(parts)):
@@ -141,3 +168,5 @@ def _unpack(file, folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.extractfile(member) as source, open(path, "wb") as target:
                 shutil.copyfileobj(source, target, 2**20)
+    while stream.read(2**20):  # to its end: what was cut off shows there
+        pass

@@ -197,7 +197,8 @@ PROTOCOLS: dict[str, Protocol] = _table(
         "kohler",
         ("kohler_psnr", "kohler_mssim"),
         kohler,
-        "the Köhler benchmark's evaluator (ECCV 2012): gain and whole-pixel registration to each of about 200 "
+        "the Köhler benchmark's evaluator (ECCV 2012): gain and whole-pixel registration to each of about 200 (all, "
+        "frame 30 of image 1, trajectory 3, too, which the evaluator skips) "
         "reference frames, PSNR and five-level MSSIM of uint8 RGB results on luma, the best frame for each",
         "the benchmark's own tables, and Two-Way's Köhler table (Nah 26.48, SRN 26.75, DeblurGAN 26.10, DeblurGAN-v2 "
         "26.36 dB), which does not state its protocol but has numbers of this size; its SSIM is taken for this MSSIM",
