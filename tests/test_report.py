@@ -110,7 +110,7 @@ def test_scalars_are_read_from_all_files_of_a_run(tmp_path):
 
 def test_curves_run_from_corner_to_corner_in_their_labels_colour():
     picture = curves({"up": [[(0, 0.0), (10, 1.0)]], "down": [[(0, 1.0), (10, 0.0)], [(0, 0.5), (10, 0.5)]]}, "loss")
-    plot = picture[40:361, 70:831].astype(int)  # from (0, 1) at the top left to (10, 0) at the bottom right
+    plot = picture[50:371, 70:831].astype(int)  # from (0, 1) at the top left to (10, 0) at the bottom right
     blue = np.argwhere(plot[..., 2] - plot[..., 0] > 60)
     red = np.argwhere(plot[..., 0] - plot[..., 2] > 60)
     for points, slope in ((blue, -1), (red, 1)):

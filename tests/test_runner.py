@@ -413,7 +413,10 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
 @pytest.mark.parametrize(
     "override, words",
     [
-        ({"augmentation": "flip"}, "--config.augmentation=flip: choose none, flips, flips_and_rotations"),
+        (
+            {"augmentation": "flip"},
+            "--config.augmentation=flip: choose none, horizontal_flips, flips, flips_and_rotations",
+        ),
         ({"grad_clip_mode": "l2"}, "--config.grad_clip_mode=l2: choose norm, magnitude, value, none"),
         ({"steps": 0}, "--config.steps=0: must be at least 1"),
         ({"batch_size": 0}, "--config.batch_size=0"),

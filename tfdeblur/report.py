@@ -1,5 +1,6 @@
 """Pictures of results."""
 
+import contextlib
 import glob
 import os
 
@@ -132,12 +133,13 @@ def read_scalar(workdir, tag):
     """
     found, known = {}, set()
     for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*"))):
-        for event in tf.compat.v1.train.summary_iterator(path):
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    known.add(value.tag)
-                    if value.tag == tag:
-                        found[event.step] = float(tf.make_ndarray(value.tensor))
+        with contextlib.suppress(tf.errors.DataLossError):  # a run that was killed, or writes just now
+            for event in tf.compat.v1.train.summary_iterator(path):
+                for value in event.summary.value:
+                    if value.metadata.plugin_data.plugin_name == "scalars":
+                        known.add(value.tag)
+                        if value.tag == tag:
+                            found[event.step] = float(tf.make_ndarray(value.tensor))
     if not found:
         raise DeblurError(
             f"{workdir}: no scalar {tag!r} in its events, but {', '.join(sorted(known)) or 'none at all'}"
@@ -160,7 +162,7 @@ def curves(series, title):
     """
     import cv2
 
-    left, top, width, height = 70, 40, 760, 320
+    left, top, width, height = 70, 30 + 20 * -(-len(series) // 3), 760, 320
     picture = np.full((top + height + 40, left + width + 20, 3), 255, np.uint8)
 
     def write(text, x, y, colour=(0, 0, 0)):
@@ -176,7 +178,7 @@ def curves(series, title):
         write(f"{first + share * span:.0f}", left + share * width - 12, top + height + 20)
     for number, (label, runs) in enumerate(smooth.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        write(label, left + 150 + 200 * number, 24, colour)
+        write(label, left + 150 + 200 * (number % 3), 24 + 20 * (number // 3), colour)
         for run in runs:
             places = [left, top + height] + (run - [first, lowest]) / [span, rise] * [width, -height]
             cv2.polylines(picture, [places.round().astype(np.int32)], False, colour, 1, cv2.LINE_AA)

@@ -34,7 +34,7 @@ def get_config():
     config.blur_kind = "blur"
     config.crop = 64
     config.batch_size = 1
-    config.augmentation = "flips"
+    config.augmentation = "horizontal_flips"
     # The shake for --synthesize and the embedded photographs
     config.shake_length = (12.0, 20.0)
     config.shake_angle = (0.0, 360.0)

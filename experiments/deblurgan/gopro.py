@@ -35,7 +35,7 @@ def get_config():
     config.blur_kind = "blur"
     config.crop = 256
     config.batch_size = 1
-    config.augmentation = "flips"
+    config.augmentation = "horizontal_flips"
     # The shake for --synthesize and the embedded photographs
     config.shake_length = (8.0, 28.0)
     config.shake_angle = (0.0, 360.0)

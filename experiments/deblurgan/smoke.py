@@ -33,7 +33,7 @@ def get_config():
     config.blur_kind = "blur"
     config.crop = 32
     config.batch_size = 2
-    config.augmentation = "flips"
+    config.augmentation = "horizontal_flips"
     # The shake for --synthesize and the embedded photographs
     config.shake_length = (3.0, 9.0)
     config.shake_angle = (0.0, 360.0)

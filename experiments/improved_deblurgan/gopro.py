@@ -46,7 +46,7 @@ def get_config(preset="stable"):
     config.blur_kind = "blur"
     config.crop = 256
     config.batch_size = 4
-    config.augmentation = "flips"
+    config.augmentation = "horizontal_flips"
     # The shake for --synthesize and the embedded photographs
     config.shake_length = (8.0, 28.0)
     config.shake_angle = (0.0, 360.0)

@@ -142,7 +142,7 @@ def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
 
 
 def test_augmentations_are_no_symmetry_four_and_eight():
-    assert AUGMENTATIONS == {"none": 1, "flips": 4, "flips_and_rotations": 8}
+    assert AUGMENTATIONS == {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8}
 
 
 def test_crops_come_from_everywhere_borders_included(pairs):

@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from tfdeblur.cli import common
+from tfdeblur.errors import DeblurError
 
 SUMMARY = """Trains the system of a configuration. Resumes where the work directory stands.
 DATA is one of: --data_dir D (made by tfdeblur prepare, or built by TFDS), --dataset NAME[/CONFIG] --manual_dir D,
@@ -37,6 +38,12 @@ def _run(values, arguments):
 
     config = values.config
     runner.check_config(config)
+    if values.vgg_weights and config.get("vgg_weights") != "imagenet":
+        raise DeblurError(
+            "--vgg_weights: this configuration uses none; add --config.vgg_weights=imagenet, if it has VGG"
+        )
+    if config.get("vgg_weights") == "random":
+        runner.say("VGG19 has random weights, as the configuration says: no perceptual loss of the paper's")
     if values.vgg_weights:
         from tfdeblur.layers.vgg import install_weights
 

@@ -16,7 +16,12 @@ from tfdeblur.compat import tf
 from tfdeblur.data import targets
 from tfdeblur.data.shake import EPOCH_ORDER, PLACES, SAMPLE, generator
 
-AUGMENTATIONS = {"none": 1, "flips": 4, "flips_and_rotations": 8}  # -> how many of the eight symmetries
+AUGMENTATIONS = {
+    "none": 1,
+    "horizontal_flips": 2,
+    "flips": 4,
+    "flips_and_rotations": 8,
+}  # -> how many of the eight symmetries
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,8 +1,10 @@
 """VGG19's features, for perceptual losses (Simonyan and Zisserman 2015; Johnson et al. 2016)."""
 
+import contextlib
 import hashlib
 import os
 import shutil
+import sys
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
@@ -93,7 +95,8 @@ def _weights_file():
         _check(path)
         return path
     try:
-        return tf.keras.utils.get_file(_FILE, _URL, cache_subdir="models", file_hash=_MD5)
+        with contextlib.redirect_stdout(sys.stderr):  # its progress is no result
+            return tf.keras.utils.get_file(_FILE, _URL, cache_subdir="models", file_hash=_MD5)
     except Exception as error:  # whatever stands between here and there
         raise DeblurError(
             f"VGG19's ImageNet weights cannot be downloaded ({type(error).__name__}): fetch {_URL} "

@@ -74,6 +74,7 @@ class WganTrainer(GanTrainer):
 
 def _sub_batch(tensor, number, parts):
     """Part `number` of `parts` equal ones along the first axis."""
+    tf.debugging.assert_equal(tf.shape(tensor)[0] % parts, 0, "each replica needs whole sub-batches")
     size = tf.shape(tensor)[0] // parts
     part = tensor[number * size : (number + 1) * size]
     static = tensor.shape[0]

@@ -84,7 +84,7 @@ def make_wgan_trainer(config, generator):
         discriminator=_critic(config.discriminator_width),
         objective=objective,
         generator_optimizer=_adam(config),
-        discriminator_optimizer=_adam(config),
+        discriminator_optimizer=_adam(config, config.critic_updates),
         global_batch_size=config.batch_size,
         clip_mode="none",
         critic_updates=config.critic_updates,
@@ -99,8 +99,9 @@ def _critic(width):
     return critic
 
 
-def _adam(config):
-    schedule = ConstantThenLinear(config.learning_rate, config.constant_steps, config.steps)
+def _adam(config, updates=1):
+    """updates: of this player in a training step; an optimiser counts its own."""
+    schedule = ConstantThenLinear(config.learning_rate, updates * config.constant_steps, updates * config.steps)
     return tf.keras.optimizers.Adam(
         schedule, beta_1=config.adam_beta1, beta_2=config.adam_beta2, epsilon=1e-8, jit_compile=False
     )
