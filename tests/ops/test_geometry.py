@@ -8,11 +8,15 @@ import pytest
 from tfdeblur.compat import tf
 from tfdeblur.ops.geometry import (
     double_bicubic,
+    double_bilinear,
     flip_and_rotate,
+    from_patches,
     half_bicubic,
+    half_bilinear,
     mirror_index,
     pad_to_multiple,
     pyramid,
+    to_patches,
 )
 
 FACTOR = {half_bicubic: 0.5, double_bicubic: 2}
@@ -143,6 +147,78 @@ def test_resize_trains_through_its_adjoint(resize):
     np.testing.assert_allclose(tape.gradient(value, images), expected, atol=1e-6)
 
 
+# ------------------------------------------------------------------------------------------------ bilinear
+
+
+def bilinear_matrix(count, factor):
+    """[factor * count, count]: straight lines between half-pixel centres, the border's value beyond the border."""
+    matrix = np.zeros((round(factor * count), count))
+    for out in range(len(matrix)):
+        centre = (out + 0.5) / factor - 0.5
+        for tap in (math.floor(centre), math.floor(centre) + 1):
+            matrix[out, min(max(tap, 0), count - 1)] += 1 - abs(centre - tap)
+    return matrix
+
+
+BILINEAR = {half_bilinear: 0.5, double_bilinear: 2}
+both_bilinear = pytest.mark.parametrize("resize", BILINEAR, ids=lambda function: function.__name__)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bilinear_by_hand(dtype):
+    image = np.array([[0, 4, 8], [16, 20, 8]], dtype)[None, :, :, None]
+    wide = np.array([[0, 1, 3, 5, 7, 8], [16, 17, 19, 17, 11, 8]])
+    expected = [wide[0], 0.75 * wide[0] + 0.25 * wide[1], 0.25 * wide[0] + 0.75 * wide[1], wide[1]]
+    np.testing.assert_array_equal(double_bilinear(tf.constant(image))[0, ..., 0], expected)
+    np.testing.assert_array_equal(half_bilinear(tf.constant(image[:, :, :2]))[0, ..., 0], [[10]])
+
+
+@both_bilinear
+@pytest.mark.parametrize("height, width", [(2, 2), (2, 6), (4, 10), (16, 8)])
+@pytest.mark.parametrize(
+    "dtype, tolerance", [("float32", 1e-6), ("float64", 1e-14), ("bfloat16", 0.01), ("float16", 1e-3)]
+)
+def test_bilinear_is_tensorflows_and_keeps_the_dtype(resize, height, width, dtype, tolerance):
+    images = tf.cast(tf.constant(random_images((2, height, width, 3))), dtype)
+    result = resize(images)
+    assert result.dtype == images.dtype
+    rows, columns = (bilinear_matrix(count, BILINEAR[resize]) for count in (height, width))
+    expected = np.einsum("yh,bhwc,xw->byxc", rows, tf.cast(images, tf.float64).numpy(), columns)
+    np.testing.assert_allclose(tf.cast(result, tf.float64), expected, atol=tolerance)
+    size = [round(BILINEAR[resize] * side) for side in (height, width)]
+    reference = tf.image.resize(tf.cast(images, tf.float32), size, antialias=False)
+    np.testing.assert_allclose(tf.cast(result, tf.float32), reference, atol=max(tolerance, 1e-6))
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_double_bilinear_of_odd_sizes_in_a_graph(dtype):
+    graph = tf.function(double_bilinear, input_signature=[tf.TensorSpec([None, None, None, 2], dtype)])
+    for height, width in ((1, 1), (1, 5), (3, 2)):
+        images = random_images((1, height, width, 2))
+        expected = tf.image.resize(images, [2 * height, 2 * width])
+        np.testing.assert_allclose(graph(tf.cast(images, dtype)), expected, atol=1e-6)
+
+
+@both_bilinear
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_bilinear_trains_through_its_adjoint(resize, dtype):
+    images = tf.cast(random_images((1, 4, 6, 1)), dtype)
+    upstream = random_images(resize(images).shape, 1)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        value = tf.reduce_sum(resize(images) * tf.cast(upstream, dtype))
+    rows, columns = (bilinear_matrix(count, BILINEAR[resize]) for count in (4, 6))
+    expected = np.einsum("yh,byxc,xw->bhwc", rows, upstream, columns)
+    np.testing.assert_allclose(tape.gradient(value, images), expected, atol=1e-6)
+
+
+@both_bilinear
+def test_bilinear_keeps_known_sizes_known(resize):
+    graph = tf.function(resize, input_signature=[tf.TensorSpec([None, 8, None, 3], tf.float32)])
+    shape = graph.get_concrete_function().output_shapes
+    assert shape.as_list() == [None, 8 * BILINEAR[resize], None, 3]
+
+
 def test_pyramid_is_finest_first_and_halves_the_level_before():
     images = random_images((2, 16, 24, 3))
     full, half, quarter = pyramid(tf.constant(images), 3)
@@ -199,6 +275,30 @@ def test_pad_to_multiple(height, width, padded, dtype, dynamic):
     np.testing.assert_array_equal(result, np.pad(images, beyond, mode="reflect"))
     np.testing.assert_array_equal(result[:, :height, :width], images)
     assert result.dtype == dtype
+
+
+# ------------------------------------------------------------------------------------------------- patches
+
+
+def test_patches_by_hand():
+    images = tf.reshape(tf.range(16), [2, 2, 4, 1])  # 0 1 2 3 / 4 5 6 7 and 8 .. 15
+    upper_and_lower = to_patches(images, 1)[..., 0]
+    np.testing.assert_array_equal(
+        upper_and_lower, [[[0, 1, 2, 3]], [[8, 9, 10, 11]], [[4, 5, 6, 7]], [[12, 13, 14, 15]]]
+    )
+    left_and_right = to_patches(images, 2)[..., 0]
+    np.testing.assert_array_equal(left_and_right[1], [[8, 9], [12, 13]])
+    np.testing.assert_array_equal(left_and_right[2], [[2, 3], [6, 7]])
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_patches_are_joined_again_in_a_graph_with_unknown_sizes(axis):
+    join = tf.function(
+        lambda x: from_patches(to_patches(x, axis), axis), input_signature=[tf.TensorSpec([None] * 4, tf.float32)]
+    )
+    for shape in ((1, 2, 4, 3), (3, 6, 2, 1)):
+        images = random_images(shape)
+        np.testing.assert_array_equal(join(images), images)
 
 
 # ---------------------------------------------------------------------------------------------- symmetries

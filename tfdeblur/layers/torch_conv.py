@@ -1,4 +1,4 @@
-"""Convolutions with PyTorch's padding where Keras' "same" differs from it, as at every stride above 1."""
+"""PyTorch's convolutions: its padding where Keras' "same" differs from it, as at every stride above 1; its start."""
 
 from tfdeblur.compat import tf
 
@@ -10,6 +10,21 @@ _FEW = 4
 def normal_initializer():
     """DeblurGAN's initial weights, N(0, 0.02); an instance of its own for each layer."""
     return tf.keras.initializers.RandomNormal(stddev=0.02)
+
+
+def plain_conv(filters, kernel_size, name=None, dtype=None):
+    """torch's Conv2d of stride 1 and "same" zero padding, without bias, at its initial weights: uniform below
+    1 / sqrt(fan in)."""
+    initializer = tf.keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    return tf.keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=initializer,
+        dtype=dtype,
+        name=name,
+    )
 
 
 def _convolution(filters, kernel_size, strides, separable, policy):

@@ -10,11 +10,13 @@ SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
     "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
     "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
+    "mprnet": "MPRNet, EGNet's baseline (Zamir, Arora, Khan, Hayat, Khan, Yang, Shao)",
 }
 MODULES = {
     "madn": "tfdeblur.systems.madn.system",
     "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
     "deblurgan": "tfdeblur.systems.deblurgan.system",
+    "mprnet": "tfdeblur.systems.mprnet.system",
 }
 
 

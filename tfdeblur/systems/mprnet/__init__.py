@@ -1,0 +1,1 @@
+"""MPRNet, the baseline that EGNet builds on."""
