@@ -4,6 +4,7 @@ import pytest
 
 from tfdeblur import info, systems
 from tfdeblur.compat import precision, tf
+from tfdeblur.ops import attention
 from tfdeblur.ops.geometry import pyramid
 from tfdeblur.ops.gradients import sobel_magnitude
 
@@ -137,16 +138,25 @@ def test_gradients_count_what_the_backward_pass_multiplies():
     first.build([1, 12, 16, 3])
     second.build([1, 12, 16, 4])
 
-    @tf.function
     def gradients(x):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(second(first(x)) ** 2)
         return tape.gradient(loss, [first.kernel, second.kernel])
 
     once, twice = (12 * 16 * 9 * ins * outs for ins, outs in ((3, 4), (4, 2)))
-    concrete = gradients.get_concrete_function(tf.TensorSpec([1, 12, 16, 3], tf.float32))
+    image = tf.TensorSpec([1, 12, 16, 3], tf.float32)
     # the image itself needs no gradient
-    assert info.multiply_accumulates_of(concrete) == 2 * once + 3 * twice
+    assert info.multiply_accumulates_of(gradients, image) == 2 * once + 3 * twice
+
+
+def test_attention_counts_whole_where_it_would_run_in_pieces(monkeypatch):
+    monkeypatch.setattr(attention, "piece_bytes", lambda: 4 * 192)  # one query at a time
+
+    def attend(x):
+        tokens = tf.reshape(x, [1, 12 * 16, 3])
+        return attention.attend(tokens[..., :2], tokens[..., 1:], tokens)
+
+    assert info.multiply_accumulates(attend, (12, 16)) == 192 * 192 * (2 + 3)
 
 
 def test_fixed_stencils_do_not_count():

@@ -159,8 +159,7 @@ def _png_pairs_per_second(files, crop):
 
 
 def _measure(function, arguments, policy, what, rounds, pixels):
-    concrete = function.get_concrete_function(*arguments)
-    macs = multiply_accumulates_of(concrete)
+    macs = multiply_accumulates_of(function.python_function, *arguments)
     peak = _peak_convolution("float32" if policy == "float32" else policy.removeprefix("mixed_"))
     for warm_up in (function, peak):
         _seconds(warm_up, arguments if warm_up is function else ())

@@ -2,6 +2,7 @@
 
 from tfdeblur import systems
 from tfdeblur.compat import tf
+from tfdeblur.ops import attention
 
 
 def describe(name, size=(720, 1280)):
@@ -38,17 +39,21 @@ def multiply_accumulates(net, size):
     Convolutions whose kernel is a variable and all matrix products count; fixed stencils (the pyramid, Sobel), biases
     and activations do not. A transposed convolution counts on its input positions (its true arithmetic).
     """
-    signature = tf.TensorSpec([1, *size, 3], tf.float32)
-    return multiply_accumulates_of(tf.function(lambda x: net(x)).get_concrete_function(signature))
+    return multiply_accumulates_of(lambda x: net(x), tf.TensorSpec([1, *size, 3], tf.float32))
 
 
-def multiply_accumulates_of(concrete_function):
-    """Multiply-accumulates of one call of a traced function, those of gradients included.
+def multiply_accumulates_of(function, *arguments):
+    """Multiply-accumulates of one call of a function on tensors, those of gradients included.
 
     Only what its outputs and side effects need: a tape traces more, and TensorFlow drops the rest before it runs.
-    Nested functions are not looked into (no layer of this package calls any).
+    Nested functions are not looked into; attention, which would be a loop over its queries, is traced as a whole.
+
+    Args:
+      function: takes and gives tensors.
+      *arguments: tensors, or their tf.TensorSpec with all sizes.
     """
-    graph = concrete_function.graph
+    with attention.in_one_piece():
+        graph = tf.function(function).get_concrete_function(*arguments).graph
     waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     reached = set(waiting)
     while waiting:

@@ -1,4 +1,4 @@
-"""THE Sobel: steps and ramps by hand, then tf.image.sobel_edges."""
+"""THE Sobel and EGNet's gradient map: steps and ramps by hand, then TensorFlow's and slow versions."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.ops.gradients import sobel_components, sobel_magnitude
+from tfdeblur.ops.gradients import box_mean, enhanced_gradient, laplacian, sobel_components, sobel_magnitude
 
 
 def along_width(values, height=5):
@@ -83,3 +83,79 @@ def test_channels_do_not_mix():
     magnitude = sobel_magnitude(tf.constant(image)).numpy()
     np.testing.assert_allclose(magnitude[..., [0, 2]], 1e-3, rtol=1e-3)
     np.testing.assert_allclose(magnitude[:, :, 1:3, 1], 4, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ EGNet's Eq. 15
+
+
+def test_laplacian_and_box_of_an_impulse_by_hand():
+    image = np.zeros((1, 5, 5, 2), np.float32)
+    image[0, 2, 2] = [1, 9]
+    result = laplacian(tf.constant(image)).numpy()[0]
+    np.testing.assert_array_equal(result[1:4, 1:4, 0], [[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(result[..., 1], 9 * result[..., 0])
+    assert np.count_nonzero(result) == 10
+    expected = np.zeros((5, 5))
+    expected[1:4, 1:4] = 1
+    np.testing.assert_allclose(box_mean(tf.constant(image))[0, ..., 1], expected, atol=1e-6)
+
+
+def test_borders_are_mirrored():
+    ramp = along_width([0, 1, 2, 3])
+    np.testing.assert_allclose(laplacian(tf.constant(ramp)), along_width([2, 0, 0, -2]), atol=1e-6)
+    np.testing.assert_allclose(box_mean(tf.constant(ramp)), along_width([2 / 3, 1, 2, 7 / 3]), atol=1e-6)
+
+
+def slow_enhanced_gradient(image):
+    """Eq. 15 of one image [H, W, C], pixel by pixel."""
+
+    def window(x, row, column):
+        return np.pad(x, [(1, 1), (1, 1), (0, 0)], mode="reflect")[row : row + 3, column : column + 3]
+
+    def everywhere(x, function):
+        height, width = x.shape[:2]
+        return np.array([[function(window(x, row, column)) for column in range(width)] for row in range(height)])
+
+    def normalised_laplacian(x):
+        cross = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])[..., None]
+        x = abs(everywhere(x, lambda pixels: (cross * pixels).sum(axis=(0, 1))))
+        return (x - x.min()) / (x.max() - x.min())
+
+    return normalised_laplacian(everywhere(image, lambda pixels: pixels.mean(axis=(0, 1)))) * normalised_laplacian(
+        image
+    )
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-4), (np.float64, 1e-5)])
+def test_enhanced_gradient_against_a_slow_version(dtype, tolerance):
+    images = np.random.default_rng(0).uniform(size=(2, 7, 9, 3)).astype(dtype)
+    images[1] *= 0.01  # each image has its own range
+    result = enhanced_gradient(tf.constant(images))
+    assert result.dtype == dtype
+    for found, image in zip(result.numpy(), images, strict=True):
+        # 1e-6 in the denominator is a ten-thousandth of the range of the second image
+        np.testing.assert_allclose(found, slow_enhanced_gradient(image.astype(np.float64)), atol=1e-3)
+    np.testing.assert_allclose(result[0], slow_enhanced_gradient(images[0].astype(np.float64)), atol=tolerance)
+
+
+def test_enhanced_gradient_of_a_flat_image_is_0_with_a_finite_slope():
+    image = tf.fill([1, 4, 6, 3], 0.3)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        value = enhanced_gradient(image)
+    np.testing.assert_allclose(value, 0, atol=1e-6)
+    assert np.isfinite(tape.gradient(value, image)).all()
+
+
+def test_no_gradient_flows_through_the_least_and_the_largest_value():
+    """Along a direction that changes them alone, the map moves and its gradient does not show it."""
+    images = tf.constant(np.random.default_rng(0).uniform(size=(1, 8, 8, 1)))
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(enhanced_gradient(images))
+    slope = tape.gradient(total, images)
+    # Scaling the image scales both Laplacians and their ranges: the map stays. With the ranges held, its derivative
+    # is that of (a^2) times the map at a = 1, but for the least values, which are next to 0.
+    along = float(tf.reduce_sum(slope * images))
+    assert float(tf.reduce_sum(enhanced_gradient(1.01 * images))) == pytest.approx(float(total), rel=1e-4)
+    assert along == pytest.approx(2 * float(total), rel=0.1)

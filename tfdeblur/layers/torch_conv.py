@@ -12,10 +12,10 @@ def normal_initializer():
     return tf.keras.initializers.RandomNormal(stddev=0.02)
 
 
-def plain_conv(filters, kernel_size, name=None, dtype=None):
+def plain_conv(filters, kernel_size, name=None, dtype=None, zero=False):
     """torch's Conv2d of stride 1 and "same" zero padding, without bias, at its initial weights: uniform below
-    1 / sqrt(fan in)."""
-    initializer = tf.keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    1 / sqrt(fan in); or at zero."""
+    initializer = "zeros" if zero else tf.keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     return tf.keras.layers.Conv2D(
         filters,
         kernel_size,

@@ -27,6 +27,18 @@ def mean_squared_error(prediction, target):
     return _mean_per_sample(tf.square(difference))
 
 
+def charbonnier(prediction, target, epsilon=1e-3):
+    """mean sqrt((prediction - target)^2 + epsilon^2) over the elements of each sample (MPRNet Eq. 2).
+
+    A mean absolute error whose slope is finite at 0.
+
+    Args:
+      prediction, target: float [B, H, W, C].
+    """
+    difference = tf.cast(prediction, tf.float32) - tf.cast(target, tf.float32)
+    return _mean_per_sample(tf.sqrt(tf.square(difference) + epsilon**2))
+
+
 def multi_scale_half_squared_error(predictions, targets, weights):
     """sum_i w_i / (2 N_i) ||prediction_i - target_i||^2, N_i = number of elements (MADN Eq. 12).
 

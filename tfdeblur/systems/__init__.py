@@ -9,12 +9,14 @@ from tfdeblur.errors import DeblurError
 SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
     "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
+    "egnet": "EGNet: MPRNet with an enhanced gradient network (Zhao, Di, Gao)",
     "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
-    "mprnet": "MPRNet, EGNet's baseline (Zamir, Arora, Khan, Hayat, Khan, Yang, Shao)",
+    "mprnet": "MPRNet, EGNet's base (Zamir, Arora, Khan, Hayat, Khan, Yang, Shao)",
 }
 MODULES = {
     "madn": "tfdeblur.systems.madn.system",
     "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
+    "egnet": "tfdeblur.systems.egnet.system",
     "deblurgan": "tfdeblur.systems.deblurgan.system",
     "mprnet": "tfdeblur.systems.mprnet.system",
 }

@@ -25,8 +25,8 @@ class ChannelAttentionBlock(tf.keras.layers.Layer):
         self.attention = ChannelAttention(reduction, use_bias=False, name="attention")
 
     def build(self, shape):
-        self.conv1 = plain_conv(shape[-1], 3, name="conv1")
-        self.conv2 = plain_conv(shape[-1], 3, name="conv2")
+        self.conv1 = plain_conv(shape[-1], 3, dtype=self.dtype_policy, name="conv1")
+        self.conv2 = plain_conv(shape[-1], 3, dtype=self.dtype_policy, name="conv2")
         super().build(shape)
 
     def call(self, inputs, slope):
@@ -169,7 +169,7 @@ class OriginalResolutionBlock(tf.keras.layers.Layer):
         self.cabs = _cabs(num_cabs, reduction, "cab")
 
     def build(self, shape):
-        self.conv = plain_conv(shape[-1], 3, name="conv")
+        self.conv = plain_conv(shape[-1], 3, dtype=self.dtype_policy, name="conv")
         super().build(shape)
 
     def call(self, inputs, slope):

@@ -1,0 +1,1 @@
+"""EGNet: MPRNet with an enhanced gradient network in its first two stages."""
