@@ -7,7 +7,6 @@ from tests import goldens
 from tests.systems.mprnet.test_networks import SMALL, with_formula_weights
 from tfdeblur import info, systems
 from tfdeblur.compat import precision, tf
-from tfdeblur.layers.enhanced_gradient import EGN_INPUTS
 from tfdeblur.ops.gradients import enhanced_gradient
 
 NARROW = {**SMALL, "egn_width": 8, "num_egms": 2}
@@ -37,8 +36,10 @@ def test_parameters_are_the_papers():
     assert info.multiply_accumulates(net, (256, 256)) == pytest.approx(759.41e9 + 26.27e9 + attention, abs=2e7)
 
 
-@pytest.mark.parametrize("egn_input", EGN_INPUTS)
-@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "egn_input, policy",
+    [("gradient", "float32"), ("add", "float64"), ("mul", "mixed_bfloat16"), ("random", "float32")],
+)
 def test_it_starts_as_exactly_mprnet(egn_input, policy):
     with precision(policy):
         net, base = systems.build("egnet", **NARROW, egn_input=egn_input), systems.build("mprnet", **SMALL)
@@ -68,14 +69,16 @@ def test_stage_1_enhances_quadrants_and_stage_2_halves():
 
 
 def test_the_base_stands_still_while_the_rest_is_trained():
-    net = lively(systems.build("egnet", **NARROW))
+    net = lively(systems.build("egnet", **{**NARROW, "egn_width": 32}))
     net.base.trainable = False
     names = {id(weight) for part in (net.egn1, net.egn2) for weight in part.trainable_weights}
     assert {id(weight) for weight in net.trainable_weights} == names
     with tf.GradientTape() as tape:
         loss = tf.add_n([tf.reduce_mean(image**2) for image in net(IMAGE, training=True).values()])
     gradients = tape.gradient(loss, net.trainable_weights)
-    assert all(gradient is not None and np.abs(gradient).max() > 0 for gradient in gradients if gradient.shape != (1,))
+    still = {w.name for w, slope in zip(net.trainable_weights, gradients, strict=True) if np.abs(slope).max() < 1e-9}
+    # A bias of the keys adds the same to a query's products with all of them, which the softmax takes away again.
+    assert all(name.endswith("key/bias:0") for name in still), still
 
 
 def test_without_position_attention_there_are_convolutions_alone():
