@@ -36,6 +36,7 @@ ARROWS = {
     "report": _BESIDE_RUNNER,
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
+    "torch_checkpoints": _BESIDE_RUNNER,
     "cli": {
         "cli",
         "layers",
@@ -47,6 +48,7 @@ ARROWS = {
         "inspection",
         "report",
         "synthesis",
+        "torch_checkpoints",
         "datasets",
         "experiments",
     },

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "score a model under named protocols",
     "deblur": "restore photographs: files, globs, folders",
     "export": "write a SavedModel that serves without tfdeblur",
+    "import-weights": "turn published PyTorch weights into a model",
     "info": "parameters and multiply-accumulates of a system, beside the paper's",
     "report": "draw the curves of one or several trainings",
     "benchmark": "time training, inference, or the input, as a fraction of the machine's peak",
@@ -22,7 +23,7 @@ COMMANDS = {
 
 
 def usage():
-    lines = [f"  {name:10} {summary}" for name, summary in COMMANDS.items()]
+    lines = [f"  {name:14} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
             f"tfdeblur {tfdeblur.__version__}: motion deblurring for TensorFlow",
@@ -49,7 +50,7 @@ def main(argv=None):
         hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(COMMANDS)}"
         print(f"tfdeblur: error: unknown command '{name}'; {hint}", file=sys.stderr)
         return 2
-    return importlib.import_module(f"tfdeblur.cli.{name}").main(argv[1:])
+    return importlib.import_module(f"tfdeblur.cli.{name.replace('-', '_')}").main(argv[1:])
 
 
 if __name__ == "__main__":

@@ -81,20 +81,43 @@ class Checkpoints:
     def save(self):
         """Writes a checkpoint named after the step and removes the oldest; returns its path prefix."""
         step = int(self.trainer.step.numpy())
-        path = os.path.join(self._workdir, "checkpoints", f"ckpt-{step}")
+        path = _prefix(self._workdir, step)
         try:
             self._checkpoint.write(path)
         except (tf.errors.OpError, OSError) as error:
-            # TensorFlow puts device and temporary names before the reason
-            reason = (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
             raise DeblurError(
-                f"step {step}: cannot write a checkpoint ({reason}); "
+                f"step {step}: cannot write a checkpoint ({_reason(error)}); "
                 f"the last good one is {self.latest or 'none'}; free some space and start again to resume there"
             ) from error
         for old in _newest_first(self._workdir)[self._keep :]:
             for file in (old + ".index", *glob.glob(glob.escape(old) + ".data-*")):  # without its index it is none
                 os.remove(file)
         return path
+
+
+def save_generator(net, workdir, metadata):
+    """Writes a network that was not trained here as the checkpoint of step 0 in a work directory.
+
+    Args:
+      net: a network of `tfdeblur.build`.
+      workdir: folder.
+      metadata: see `Checkpoints`.
+    """
+    _refuse_wildcards(workdir)
+    stand_in = tf.train.Checkpoint(generator=net)  # for the trainer: only the names along the path matter
+    try:
+        tf.train.Checkpoint(trainer=stand_in, metadata=_Metadata(metadata)).write(_prefix(workdir, 0))
+    except (tf.errors.OpError, OSError) as error:
+        raise DeblurError(f"{workdir}: cannot write the weights ({_reason(error)})") from error
+
+
+def _prefix(workdir, step):
+    return os.path.join(workdir, "checkpoints", f"ckpt-{step}")
+
+
+def _reason(error):
+    # TensorFlow puts device and temporary names before the reason
+    return (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
 
 
 def _refuse_wildcards(path):

@@ -1,7 +1,11 @@
-"""How MPRNet is built; see systems/madn/system.py for the face that every system's module has."""
+"""How MPRNet is built, and what `tfdeblur import-weights` has to know of its published weights.
+
+See systems/madn/system.py for the face that every system's module has.
+"""
 
 from tfdeblur.compat import tf
 from tfdeblur.systems.mprnet.networks import MprNet
+from tfdeblur.systems.mprnet.torch_names import fill, torch_shapes
 
 ARGUMENTS = ("width", "width_step", "orsnet_step", "num_cabs", "reduction")
 
@@ -10,6 +14,17 @@ PAPER = {
     "gopro_psnr": 32.66,
     "gopro_ssim": 0.959,
     "protocol": "MATLAB's psnr and ssim on uint8 RGB: psnr and ssim_matlab",
+}
+
+# The authors' weights for GoPro.
+TORCH_WEIGHTS = {
+    "shapes": torch_shapes,
+    "fill": fill,
+    "blur_kind": "blur",
+    "licence": (
+        "MPRNet's authors (github.com/swz30/MPRNet) publish code and weights under the Academic Public License, for "
+        "non-commercial use; that holds for weights made from theirs, too"
+    ),
 }
 
 
