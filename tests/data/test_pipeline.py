@@ -5,7 +5,7 @@ import pytest
 
 from tfdeblur.compat import tf
 from tfdeblur.data.images import write_image
-from tfdeblur.data.pipeline import AUGMENTATIONS, Buffers, batches, plan, symmetry
+from tfdeblur.data.pipeline import AUGMENTATIONS, Buffers, batches, plan, saturate, saturation_factor, symmetry
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.shaken import ShakenSource
 from tfdeblur.data.sources import folder_pairs
@@ -128,7 +128,7 @@ def located(image):
     return None
 
 
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("augmentation", sorted(set(AUGMENTATIONS) - {"mprnet"}))
 def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
     symmetries = set()
     for batch in take(pairs, 40, augmentation=augmentation):
@@ -142,7 +142,7 @@ def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
 
 
 def test_augmentations_are_no_symmetry_four_and_eight():
-    assert AUGMENTATIONS == {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8}
+    assert AUGMENTATIONS == {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8, "mprnet": 9}
 
 
 def test_crops_come_from_everywhere_borders_included(pairs):
@@ -189,6 +189,41 @@ def test_a_crop_may_be_the_whole_image(pairs):
     (batch,) = take((source, Last()), 1, batch_size=3)
     for image in stored(batch, "sharp"):
         np.testing.assert_array_equal(image, numbered_image(2)[:16])
+
+
+# ------------------------------------------------------------------------------------------------- saturation
+
+
+def test_saturation_by_hand():
+    image = np.array([[[100, 100, 100], [200, 100, 0], [255, 0, 0]]], np.uint8)  # grey 100, 118.5, 76.245
+    doubled = [[100, 100, 100], [255, 82, 0], [255, 0, 0]]  # 118.5 + 2 (200 - 118.5) = 281.5 and 118.5 - 37 = 81.5
+    np.testing.assert_array_equal(saturate(image, 2.0)[0], doubled)
+    np.testing.assert_array_equal(saturate(image, 0.0)[0, :, 0], [100, 118, 76])
+    np.testing.assert_array_equal(saturate(image, 1.0), image)
+
+
+def test_a_third_of_the_factors_lie_between_0_8_and_1_2():
+    factors = np.array([saturation_factor(np.random.default_rng(seed)) for seed in range(3000)])
+    drawn = factors[factors != 1]
+    assert len(drawn) / 3000 == pytest.approx(1 / 3, abs=0.03)
+    assert 0.8 <= drawn.min() < 0.81 and 1.19 < drawn.max() <= 1.2 and drawn.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_mprnets_augmentation_is_the_symmetries_and_one_saturation_for_both_of_a_pair(pairs):
+    changed, symmetries = 0, []
+    for batch in take(pairs, 300, augmentation="mprnet"):
+        for sharp, blurred in zip(stored(batch, "sharp"), stored(batch, "blurred"), strict=True):
+            if place := located(sharp):
+                np.testing.assert_array_equal(blurred, sharp + OFFSET)
+                symmetries.append(place[2])
+                continue
+            changed += 1
+            # Distances from grey do not know of the offset, but by roundings; those of the blurred image never clip.
+            inside = (sharp.min(axis=-1) > 0) & (sharp.max(axis=-1) < 255)
+            assert np.abs(blurred - sharp - OFFSET)[inside].max(initial=0) <= 1
+    assert changed / 600 == pytest.approx(1 / 3, abs=0.08)
+    share = np.bincount(symmetries, minlength=8) / len(symmetries)
+    np.testing.assert_allclose(share, [2 / 9] + [1 / 9] * 7, atol=0.06)
 
 
 # --------------------------------------------------------------------------------------------------- targets

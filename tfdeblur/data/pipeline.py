@@ -14,13 +14,14 @@ import numpy as np
 
 from tfdeblur.compat import tf
 from tfdeblur.data import targets
-from tfdeblur.data.shake import EPOCH_ORDER, PLACES, SAMPLE, generator
+from tfdeblur.data.shake import COLOURS, EPOCH_ORDER, PLACES, SAMPLE, generator
 
 AUGMENTATIONS = {
     "none": 1,
     "horizontal_flips": 2,
     "flips": 4,
     "flips_and_rotations": 8,
+    "mprnet": 9,  # its code draws one of nine, two of which change nothing; and the saturation, see `saturation_factor`
 }  # -> how many of the eight symmetries
 
 
@@ -53,6 +54,17 @@ def symmetry(image, code):
     if code & 3:
         image = cv2.flip(image, {1: 1, 2: 0, 3: -1}[code & 3])
     return cv2.transpose(image) if code & 4 else image
+
+
+def saturation_factor(rng):
+    """MPRNet's: uniform between 0.8 and 1.2 for a third of the pairs, 1 for the others."""
+    return rng.uniform(0.8, 1.2) if rng.random() < 1 / 3 else 1.0
+
+
+def saturate(image, factor):
+    """Distances from grey (0.299 R + 0.587 G + 0.114 B) times `factor`; uint8 [H, W, 3], rounded and clipped."""
+    grey = image @ np.array([0.299, 0.587, 0.114], np.float32)[:, None]
+    return np.rint(np.clip(grey + np.float32(factor) * (image - grey), 0, 255)).astype(np.uint8)
 
 
 def make_batch(pairs, scales=1, gradient=False, empty=_new):
@@ -111,7 +123,7 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
       crop: side of the square crops in pixels; pixels of the pair stay together.
       batch_size: samples in the (global) batch.
       seed: int.
-      augmentation: "none", "flips" or "flips_and_rotations"; one draw serves both images of a pair.
+      augmentation: a key of AUGMENTATIONS; one draw serves both images of a pair.
       scales: levels of the bicubic target pyramid.
       gradient: whether the Sobel map of the sharp images is wanted.
 
@@ -131,7 +143,11 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
             code = int(uniforms[sample, 2] * symmetries)
             rng = functools.partial(generator, seed, step, sample, SAMPLE)
             pair = source.crop(store.images(index[sample]), top, left, crop, rng)
-            pairs.append([symmetry(image, code) for image in pair])
+            pair = [symmetry(image, code) for image in pair]
+            if augmentation == "mprnet":
+                factor = saturation_factor(generator(seed, step, sample, COLOURS))
+                pair = [saturate(image, factor) for image in pair] if factor != 1.0 else pair
+            pairs.append(pair)
         batch = make_batch(pairs, scales, gradient, buffers.empty)
         return [batch["blurred"], *batch["sharp_scales"], *([batch["sharp_gradient"]] if gradient else [])]
 
