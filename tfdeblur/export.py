@@ -12,15 +12,16 @@ _WRITTEN = {EXPORT_METADATA, "saved_model.pb", "fingerprint.pb", "keras_metadata
 
 
 class _Serving(tf.Module):
-    """Holds the network, so that its variables travel with the signature."""
+    """The signature and the variables that it needs.
+
+    Not the network itself: Keras would trace every layer of it several times over, which takes minutes for MPRNet.
+    """
 
     def __init__(self, net):
         super().__init__()
-        self.net = net
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="blurred")])
-    def serve(self, blurred):
-        return {"restored": restore_batch(self.net, blurred)}
+        self.weights = net.variables
+        blurred = tf.TensorSpec([None, None, None, 3], tf.float32, name="blurred")
+        self.serve = tf.function(lambda blurred: {"restored": restore_batch(net, blurred)}, input_signature=[blurred])
 
 
 def export_saved_model(deblurrer, out):

@@ -33,10 +33,11 @@ def laplacian_residual(images):
 
 def _smooth(images):
     for axis in (1, 2):
-        size = tf.shape(images)[axis]
-        places = tf.clip_by_value(tf.range(-2, size + 2), 0, size - 1)
-        padded = tf.gather(images, places, axis=axis)
-        shifted = (padded[:, k : k + size] if axis == 1 else padded[:, :, k : k + size] for k in range(5))
+        border = [[int(n == axis)] * 2 for n in range(4)]
+        for _ in range(2):  # mirrored with the border's own value, one by one, it goes on
+            images = tf.pad(images, border, "SYMMETRIC")
+        size = tf.shape(images)[axis] - 4
+        shifted = (images[:, k : k + size] if axis == 1 else images[:, :, k : k + size] for k in range(5))
         images = tf.add_n([tap * x for tap, x in zip(_PYRAMID_TAPS, shifted, strict=True)])
     return images
 
@@ -71,12 +72,12 @@ def ms_ssim_loss(prediction, target, levels=5, eq16_literal=False):
     last one; each level is the one before, halved by the mean of 2x2 pixels. The metric is `metrics.ms_ssim`.
 
     Args:
-      prediction, target: float [B, H, W, C] in [0, 1]; sides of at least 10 * 2^(levels - 1) + 1 pixels: 161.
+      prediction, target: float [B, H, W, C] in [0, 1], H and W known, at least 10 * 2^(levels - 1) + 1 pixels: 161.
       levels: with fewer than five the first exponents, scaled to a sum of 1, for smaller crops.
       eq16_literal: SSIM_m at every level, as the equation is printed.
     """
     smallest = (_WINDOW_SIZE - 1) * 2 ** (levels - 1) + 1
-    if min(side for side in prediction.shape[1:3] if side is not None) < smallest:
+    if min(prediction.shape[1:3]) < smallest:
         raise ValueError(f"MS-SSIM of images of {prediction.shape[1:3]}: {levels} levels need {smallest} pixels a side")
     prediction, target = tf.cast(prediction, tf.float32), tf.cast(target, tf.float32)
     weights = np.array(_LEVEL_WEIGHTS[:levels]) / sum(_LEVEL_WEIGHTS[:levels])
