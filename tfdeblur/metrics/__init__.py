@@ -15,6 +15,7 @@ from tfdeblur.errors import DeblurError
 
 # From here on `tfdeblur.metrics.psnr`, `.ssim` and so on are the functions, not the modules of the same name,
 # which `from tfdeblur.metrics.psnr import ...` still finds.
+from tfdeblur.metrics.hsic import hsic
 from tfdeblur.metrics.kohler import kohler, kohler_plain
 from tfdeblur.metrics.ms_ssim import MINIMUM_SIZE as FIVE_LEVELS
 from tfdeblur.metrics.ms_ssim import ms_ssim
@@ -29,6 +30,7 @@ __all__ = [
     "NotScored",
     "Protocol",
     "get_protocols",
+    "hsic",
     "kohler",
     "kohler_plain",
     "listing",
