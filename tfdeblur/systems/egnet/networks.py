@@ -67,6 +67,14 @@ class EgNet(tf.keras.Model):
         )
 
     def call(self, blurred, training=None):
+        return self.base(blurred, enhance=self._enhance(blurred, training))
+
+    def last_features(self, blurred):
+        """What the last convolution takes: [B, H, W, width + orsnet_step]; `blurred` as in `call`."""
+        return self.base.last_features(blurred, self._enhance(blurred))
+
+    def _enhance(self, blurred, training=None):
+        """The argument `enhance` of `MprNet` for these images."""
         gradient = enhanced_gradient(tf.cast(blurred, self.variable_dtype))
 
         def enhance(stage, features):
@@ -74,7 +82,7 @@ class EgNet(tf.keras.Model):
                 return self.egn1(features, quadrants(gradient), training=training)
             return self.egn2(features, halves(gradient), training=training)
 
-        return self.base(blurred, enhance=enhance)
+        return enhance
 
     def get_config(self):
         names = ("name", "width", "width_step", "orsnet_step", "num_cabs", "reduction")

@@ -303,6 +303,14 @@ class MprNet(tf.keras.Model):
         self.tail = plain_conv(3, 3, dtype=self.variable_dtype, name="tail")
 
     def call(self, blurred, enhance=None):
+        features, images = self._stages(blurred, enhance)
+        return {"restored": tf.cast(blurred, self.variable_dtype) + self.tail(features), **images}
+
+    def last_features(self, blurred, enhance=None):
+        """What the last convolution takes: [B, H, W, width + orsnet_step]; arguments as in `call`."""
+        return self._stages(blurred, enhance)[0]
+
+    def _stages(self, blurred, enhance):
         for side in blurred.shape[1:3]:
             if side is not None and side % self.size_multiple:
                 raise ValueError(
@@ -335,7 +343,7 @@ class MprNet(tf.keras.Model):
         shallow = self.shallow3(_after(blurred, features), slope)
         x = self.merge23(tf.concat([shallow, features], axis=-1))
         x = self.orsnet(x, slope, encoded=encoded, decoded=decoded)
-        return {"restored": blurred + self.tail(x), "stage_2": stage_2, "stage_1": stage_1}
+        return x, {"stage_2": stage_2, "stage_1": stage_1}
 
     def get_config(self):
         names = ("name", "width", "width_step", "orsnet_step", "num_cabs", "reduction")
