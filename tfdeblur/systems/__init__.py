@@ -10,6 +10,7 @@ SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
     "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
     "egnet": "EGNet: MPRNet with an enhanced gradient network (Zhao, Di, Gao)",
+    "egnet_ensemble": "EGNet's self-ensemble: three results of a trained EGNet or MPRNet, fused",
     "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
     "mprnet": "MPRNet, EGNet's base (Zamir, Arora, Khan, Hayat, Khan, Yang, Shao)",
 }
@@ -17,6 +18,7 @@ MODULES = {
     "madn": "tfdeblur.systems.madn.system",
     "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
     "egnet": "tfdeblur.systems.egnet.system",
+    "egnet_ensemble": "tfdeblur.systems.egnet.ensemble.system",
     "deblurgan": "tfdeblur.systems.deblurgan.system",
     "mprnet": "tfdeblur.systems.mprnet.system",
 }
