@@ -6,11 +6,14 @@ import os
 
 import numpy as np
 
+from tfdeblur import systems
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.ops.ranges import uint8_to_01
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
+_FIGURE_WIDTH = 640  # pixels of each image in a figure
 _GAP, _LINE, _LETTERS = 6, 18, 0.45  # pixels between images, pixels of a line of text, its scale in OpenCV
 
 
@@ -123,6 +126,31 @@ def _shorten(line, across):
 
 def _without_middle(line, kept):
     return line[: (kept + 1) // 2] + "..." + line[len(line) - kept // 2 :]
+
+
+def figure_of(deblurrer, name):
+    """The function that draws a picture of the network's inside, such as the Two-Way network's "branches".
+
+    Args:
+      deblurrer: of a training's work directory; an export has one output only.
+      name: a key of FIGURES in its system's module.
+
+    Returns:
+      uint8 [H, W, 3] -> (uint8 RGB picture, a line of what was measured).
+    """
+    system = deblurrer.metadata.get("config", {}).get("system")
+    if not hasattr(deblurrer, "net"):
+        raise DeblurError(f"--{name}: {deblurrer.path} is an export; name the work directory of its training")
+    figures = getattr(systems.system(system), "FIGURES", {})
+    if name not in figures:
+        raise DeblurError(f"--{name}: {system} has no such picture")
+
+    def draw(image):
+        pictures, line = figures[name](deblurrer.net, uint8_to_01(image).numpy())
+        captions, images = zip(*pictures, strict=True)
+        return contact_sheet([(" | ".join(captions), images)], _FIGURE_WIDTH), line
+
+    return draw
 
 
 def read_scalar(workdir, tag):

@@ -594,13 +594,19 @@ def config_of(deblurrer):
 # ----------------------------------------------------------------------------------------------- restoring files
 
 
-def deblur_files(deblurrer, jobs, side_by_side=False):
+def figure_path(target, name):
+    """Where the figure `name` of a result lies: <result>_<name>.png."""
+    return f"{os.path.splitext(target)[0]}_{name}.png"
+
+
+def deblur_files(deblurrer, jobs, side_by_side=False, figure=None):
     """Restores image files one by one.
 
     Args:
       deblurrer: has `restore`.
       jobs: [(input path, output path)]; folders are made.
       side_by_side: write before and after beside one another.
+      figure: (name, uint8 image -> (uint8 picture, line)): what is written beside each result, see `figure_path`.
 
     Returns:
       One line for each file that failed; the others are written.
@@ -612,6 +618,11 @@ def deblur_files(deblurrer, jobs, side_by_side=False):
             restored = deblurrer.restore(image)
             os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
             write_image(target, np.concatenate([image, restored], axis=1) if side_by_side else restored)
+            if figure:
+                name, draw = figure
+                picture, line = draw(image)
+                write_image(figure_path(target, name), picture)
+                say(f"{figure_path(target, name)}: {line}")
         except DeblurError as error:
             failures.append(str(error))
         except OSError as error:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.losses.pixel import mean_absolute_error, mean_squared_error, multi_scale_half_squared_error
+from tfdeblur.losses.pixel import mean_absolute_error, mean_squared_error, multi_scale_squared_error
 
 
 def pair(shape=(3, 4, 5, 3), seed=0):
@@ -52,17 +52,17 @@ def test_short_floats_are_lifted_before_the_arithmetic(loss, expected, dtype):
 def test_multi_scale_by_hand():
     predictions = [tf.fill([2, 4, 4, 3], 2.0), tf.fill([2, 2, 2, 3], 5.0)]
     targets = [tf.zeros([2, 4, 4, 3]), tf.fill([2, 2, 2, 3], 2.0)]
-    # 0.5 * 1 * 2^2 + 0.5 * 10 * 3^2: each scale has its own number of elements
-    np.testing.assert_allclose(multi_scale_half_squared_error(predictions, targets, (1, 10)), [47, 47])
+    # 1 * 2^2 + 10 * 3^2: each scale has its own number of elements
+    np.testing.assert_allclose(multi_scale_squared_error(predictions, targets, (1, 10)), [94, 94])
 
 
 def test_multi_scale_against_a_slow_reference():
     scales = [pair((2, size, size, 3), seed=size) for size in (8, 4, 2)]
     weights = (0.5, 2.0, 7.0)
-    result = multi_scale_half_squared_error(
+    result = multi_scale_squared_error(
         [tf.constant(prediction) for prediction, _ in scales], [target for _, target in scales], weights
     )
-    expected = sum(weight / 2 * np.array(slow_mean(*scale, 2)) for scale, weight in zip(scales, weights, strict=True))
+    expected = sum(weight * np.array(slow_mean(*scale, 2)) for scale, weight in zip(scales, weights, strict=True))
     assert result.shape == (2,) and result.dtype == tf.float32
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
@@ -70,9 +70,9 @@ def test_multi_scale_against_a_slow_reference():
 def test_multi_scale_refuses_lists_of_different_lengths():
     image = tf.zeros([1, 2, 2, 3])
     with pytest.raises(ValueError):
-        multi_scale_half_squared_error([image, image], [image], (1.0, 1.0))
+        multi_scale_squared_error([image, image], [image], (1.0, 1.0))
     with pytest.raises(ValueError):
-        multi_scale_half_squared_error([image, image], [image, image], (1.0,))
+        multi_scale_squared_error([image, image], [image, image], (1.0,))
 
 
 @pytest.mark.parametrize("loss", [mean_absolute_error, mean_squared_error])

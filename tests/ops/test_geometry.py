@@ -8,8 +8,10 @@ import pytest
 from tfdeblur.compat import tf
 from tfdeblur.ops.geometry import (
     double_bicubic,
+    double_bilinear,
     flip_and_rotate,
     half_bicubic,
+    half_bilinear,
     mirror_index,
     pad_to_multiple,
     pyramid,
@@ -150,6 +152,27 @@ def test_pyramid_is_finest_first_and_halves_the_level_before():
     np.testing.assert_allclose(half, slow_bicubic(images, 0.5), atol=1e-6)
     np.testing.assert_allclose(quarter, slow_bicubic(slow_bicubic(images, 0.5), 0.5), atol=1e-6)
     assert len(pyramid(tf.constant(images), 1)) == 1
+
+
+@pytest.mark.parametrize("height, width", [(2, 2), (4, 6), (10, 34)])
+def test_bilinear_is_tensorflows_borders_included(height, width):
+    images = random_images((2, height, width, 3))
+    for resize, factor in ((half_bilinear, 0.5), (double_bilinear, 2)):
+        size = [round(factor * height), round(factor * width)]
+        expected = tf.image.resize(images, size, method="bilinear", antialias=False)
+        result = resize(tf.constant(images))
+        np.testing.assert_allclose(result, expected, atol=1e-6)
+        in_double = resize(tf.constant(images, tf.float64))
+        assert in_double.dtype == tf.float64
+        np.testing.assert_allclose(in_double, result, atol=1e-6)
+
+
+def test_bilinear_by_hand():
+    np.testing.assert_allclose(half_bilinear(columns([1, 3, 0, 8]))[0, 1, :, 0], [2, 4])
+    expected = [0, 1, 3, 4, 4, 4]  # quarters of the way between 0, 4 and 4, the border repeated
+    np.testing.assert_allclose(double_bilinear(columns([0, 4, 4]))[0, 3, :, 0], expected)
+    halves = pyramid(columns([1, 3, 0, 8]), 3, half_bilinear)
+    assert [level.shape[2] for level in halves] == [4, 2, 1] and float(halves[2][0, 0, 0, 0]) == 3
 
 
 # ------------------------------------------------------------------------------------------------- padding

@@ -101,15 +101,11 @@ def test_mixing_weights_depend_on_seed_step_and_place_alone():
     assert not np.isin(mixes(1), first).any() and not np.isin(mixes(0, seed=8), first).any()
 
 
-def test_two_replicas_mix_as_one_does():
-    devices = tf.config.list_logical_devices("CPU")
-    if len(devices) < 2:
-        pytest.skip("one device only")
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
-    with strategy.scope():
+def test_two_replicas_mix_as_one_does(two_cpus):
+    with two_cpus.scope():
         player = trainer("same")
-    found = strategy.run(lambda: player._mix(0, tf.zeros([1, 2, 2, 3])))
-    together = np.concatenate([value.numpy() for value in strategy.experimental_local_results(found)])
+    found = two_cpus.run(lambda: player._mix(0, tf.zeros([1, 2, 2, 3])))
+    together = np.concatenate([value.numpy() for value in two_cpus.experimental_local_results(found)])
     np.testing.assert_array_equal(together, trainer("same")._mix(0, tf.zeros([2, 2, 2, 3])))
 
 

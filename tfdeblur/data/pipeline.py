@@ -55,7 +55,7 @@ def symmetry(image, code):
     return cv2.transpose(image) if code & 4 else image
 
 
-def make_batch(pairs, scales=1, gradient=False, empty=_new):
+def make_batch(pairs, scales=1, resize="bicubic", gradient=False, empty=_new):
     """A batch out of crops: see `batches`.
 
     Args:
@@ -73,7 +73,7 @@ def make_batch(pairs, scales=1, gradient=False, empty=_new):
             out[...] = image
             out /= np.float32(255)  # in two passes: a third faster than one that casts and divides
         for level in range(1, scales):
-            targets.half_bicubic(pyramid[level - 1][sample], out=pyramid[level][sample])
+            targets.HALVES[resize](pyramid[level - 1][sample], out=pyramid[level][sample])
         if gradient:
             targets.sobel_magnitude(after, out=edges[sample])
     batch = {"blurred": blurred, "sharp": pyramid[0], "sharp_scales": tuple(pyramid)}
@@ -102,7 +102,19 @@ class Buffers:
         return owner.reshape(shape)
 
 
-def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation="none", scales=1, gradient=False):
+def batches(
+    source,
+    store,
+    *,
+    crop,
+    batch_size,
+    seed,
+    start_step=0,
+    augmentation="none",
+    scales=1,
+    resize="bicubic",
+    gradient=False,
+):
     """An endless tf.data.Dataset of training batches from step `start_step` on.
 
     Args:
@@ -111,8 +123,9 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
       crop: side of the square crops in pixels; pixels of the pair stay together.
       batch_size: samples in the (global) batch.
       seed: int.
-      augmentation: "none", "flips" or "flips_and_rotations"; one draw serves both images of a pair.
-      scales: levels of the bicubic target pyramid.
+      augmentation: a key of AUGMENTATIONS; one draw serves both images of a pair.
+      scales: levels of the target pyramid.
+      resize: how it is halved, "bicubic" or "bilinear".
       gradient: whether the Sobel map of the sharp images is wanted.
 
     Yields:
@@ -132,7 +145,7 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
             rng = functools.partial(generator, seed, step, sample, SAMPLE)
             pair = source.crop(store.images(index[sample]), top, left, crop, rng)
             pairs.append([symmetry(image, code) for image in pair])
-        batch = make_batch(pairs, scales, gradient, buffers.empty)
+        batch = make_batch(pairs, scales, resize, gradient, buffers.empty)
         return [batch["blurred"], *batch["sharp_scales"], *([batch["sharp_gradient"]] if gradient else [])]
 
     def load(step):

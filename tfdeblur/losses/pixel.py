@@ -27,8 +27,8 @@ def mean_squared_error(prediction, target):
     return _mean_per_sample(tf.square(difference))
 
 
-def multi_scale_half_squared_error(predictions, targets, weights):
-    """sum_i w_i / (2 N_i) ||prediction_i - target_i||^2, N_i = number of elements (MADN Eq. 12).
+def multi_scale_squared_error(predictions, targets, weights):
+    """sum_i w_i / N_i ||prediction_i - target_i||^2, N_i = number of elements (MADN Eq. 12, Two-Way Eq. 2).
 
     Args:
       predictions, targets: lists of float [B, h_i, w_i, C], one per scale.
@@ -36,7 +36,7 @@ def multi_scale_half_squared_error(predictions, targets, weights):
     """
     return tf.add_n(
         [
-            0.5 * weight * mean_squared_error(prediction, target)
+            weight * mean_squared_error(prediction, target)
             for prediction, target, weight in zip(predictions, targets, weights, strict=True)
         ]
     )

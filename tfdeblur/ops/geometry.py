@@ -20,6 +20,7 @@ def _cubic(distance):
 # Taps at i-2 .. i+2 that give output 2i (which lies at i - 0.25) and output 2i+1 (at i + 0.25).
 _UP_EVEN = tuple(_cubic(tap + 0.25) for tap in range(-2, 3))
 _UP_ODD = tuple(_cubic(tap - 0.25) for tap in range(-2, 3))
+_BILINEAR_EVEN, _BILINEAR_ODD = (0.0, 0.25, 0.75, 0.0, 0.0), (0.0, 0.0, 0.75, 0.25, 0.0)
 # Taps at 2i-1 .. 2i+2 that give output i (at 2i + 0.5).
 _DOWN = tuple(_cubic(tap - 0.5) for tap in range(-1, 3))
 
@@ -74,11 +75,11 @@ def half_bicubic(images):
     return _half_axis(_half_axis(images, 1), 2)
 
 
-def _double_axis(x, axis):
+def _double_axis(x, axis, even=_UP_EVEN, odd=_UP_ODD):
     n = _size(x, axis)
     padded = _zero_pad(x, axis, 2, 2)
     phases = []
-    for taps in (_UP_EVEN, _UP_ODD):
+    for taps in (even, odd):
         out = sum(w * _take(padded, axis, k, k + n) for k, w in enumerate(taps) if w)
         weights = [(k - 2, w) for k, w in enumerate(taps) if w]
         phases.append(out * _normaliser(tf.range(n), weights, n, x.dtype, axis))
@@ -103,11 +104,21 @@ def double_bicubic(images):
     return _double_axis(_double_axis(images, 1), 2)
 
 
-def pyramid(images, levels):
-    """[images, images x0.5 bicubic, ...]: `levels` tensors, finest first; H and W divisible by 2**(levels - 1)."""
+def half_bilinear(images):
+    """x0.5 bilinear (half-pixel centres), which is the mean of each 2x2 block; arguments as `half_bicubic`."""
+    return tf.nn.avg_pool2d(images, 2, 2, "VALID")
+
+
+def double_bilinear(images):
+    """x2 bilinear (half-pixel centres), as tf.image.resize gives it; arguments as `double_bicubic`."""
+    return _double_axis(_double_axis(images, 1, _BILINEAR_EVEN, _BILINEAR_ODD), 2, _BILINEAR_EVEN, _BILINEAR_ODD)
+
+
+def pyramid(images, levels, half=half_bicubic):
+    """[images, images x0.5, ...]: `levels` tensors, finest first; H and W divisible by 2**(levels - 1)."""
     scales = [images]
     for _ in range(levels - 1):
-        scales.append(half_bicubic(scales[-1]))
+        scales.append(half(scales[-1]))
     return scales
 
 

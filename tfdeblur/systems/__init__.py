@@ -9,11 +9,13 @@ from tfdeblur.errors import DeblurError
 SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
     "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
+    "two_way": "Multi-scale two-way network (Cheng, Luo, Xu, Li, Xiao, Pei)",
     "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
 }
 MODULES = {
     "madn": "tfdeblur.systems.madn.system",
     "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
+    "two_way": "tfdeblur.systems.two_way.system",
     "deblurgan": "tfdeblur.systems.deblurgan.system",
 }
 
