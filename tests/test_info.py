@@ -149,6 +149,21 @@ def test_gradients_count_what_the_backward_pass_multiplies():
     assert info.multiply_accumulates_of(concrete) == 2 * once + 3 * twice
 
 
+def test_depthwise_gradients_count_too():
+    layer = LAYERS.DepthwiseConv2D(3, 2, padding="same")
+    layer.build([1, 12, 16, 3])
+
+    @tf.function
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x) ** 2)
+        return tape.gradient(loss, [x, layer.depthwise_kernel])
+
+    concrete = gradients.get_concrete_function(tf.TensorSpec([1, 12, 16, 3], tf.float32))
+    assert info.multiply_accumulates_of(concrete) == 3 * (6 * 8 * 3 * 9)
+
+
 def test_fixed_stencils_do_not_count():
     blur = tf.constant(1 / 9, shape=[3, 3, 3, 1])
 
