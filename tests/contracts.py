@@ -215,6 +215,7 @@ class SystemContract:
             if not name.endswith("gradient_norm"):
                 assert float(rounded[name]) == pytest.approx(float(value), rel=0.05), name
 
+    @pytest.mark.slow
     def test_two_steps_of_the_loop(self, small_config, tmp_path):
         with precision("mixed_float16"):  # as a graph, the loss scale's branches included
             trainer = systems.system(self.system).make_trainer(small_config)
@@ -270,9 +271,11 @@ class SystemContract:
 
         return gain
 
+    @pytest.mark.slow
     def test_overfits_one_pair_to_6_db_above_its_input(self, one_pair):
         assert one_pair(self.overfit_steps) > 6.0
 
+    @pytest.mark.slow
     def test_overfitting_notices_swapped_targets(self, one_pair):
         # It learns to blur; a quarter of the steps is enough to see where that goes.
         assert one_pair(self.overfit_steps // 4, swapped=True) < 0.0
