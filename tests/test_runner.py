@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from tfdeblur import metrics, runner
+from tfdeblur import metrics, runner, systems
 from tfdeblur.compat import ROW, tf
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.sources import folder_pairs, gopro_pairs
@@ -434,7 +434,7 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
         ({"shake_noise": -1.0}, "noise -1.0"),
         (
             {"system": "madm"},
-            "unknown system 'madm': choose from madn, improved_deblurgan, deblurgan; did you mean madn?",
+            f"unknown system 'madm': choose from {', '.join(systems.MODULES)}; did you mean madn?",
         ),
         ({"widht": (4, 6, 8)}, "--config.widht: madn has no such setting"),
     ],
@@ -471,6 +471,25 @@ def test_the_presets_of_improved_deblurgan(preset, rate):
     assert make(preset).learning_rate == rate and make(preset).vgg_weights == "imagenet"
     with pytest.raises(ValueError, match="choose paper, stable"):
         make("other")
+
+
+def test_the_variants_of_structures_guided_change_one_thing_each():
+    expected = {
+        "full": {},
+        "no_content": {"alpha": (10.0, 0.0)},
+        "no_gradient": {"beta": (1.0, 0.0)},
+        "no_rgcl": {"without": ("nothing", "rgcl")},
+        "no_mbrbs": {"without": ("nothing", "mbrbs")},
+        "no_gradient_net": {"without": ("nothing", "gradient_net")},
+    }
+    for name in ("gopro", "embedded"):
+        make = runpy.run_path(str(EXPERIMENTS / "structures_guided" / f"{name}.py"))["get_config"]
+        whole = make().to_dict()
+        for variant, changes in expected.items():
+            config = make(variant).to_dict()
+            assert {key: (whole[key], config[key]) for key in whole if whole[key] != config[key]} == changes, variant
+        with pytest.raises(ValueError, match="choose full, no_content"):
+            make("other")
 
 
 def test_an_unknown_precision_is_refused(tiny_config, tmp_path):

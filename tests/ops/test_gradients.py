@@ -1,4 +1,4 @@
-"""THE Sobel: steps and ramps by hand, then tf.image.sobel_edges."""
+"""THE Sobel: steps and ramps by hand, then tf.image.sobel_edges; forward differences by hand."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.ops.gradients import sobel_components, sobel_magnitude
+from tfdeblur.ops.gradients import forward_differences, sobel_components, sobel_magnitude
 
 
 def along_width(values, height=5):
@@ -83,3 +83,10 @@ def test_channels_do_not_mix():
     magnitude = sobel_magnitude(tf.constant(image)).numpy()
     np.testing.assert_allclose(magnitude[..., [0, 2]], 1e-3, rtol=1e-3)
     np.testing.assert_allclose(magnitude[:, :, 1:3, 1], 4, atol=1e-6)
+
+
+def test_forward_differences_by_hand():
+    image = np.float32([[1, 4, 2], [7, 7, -1]])[None, :, :, None]
+    horizontal, vertical = forward_differences(tf.constant(image))
+    np.testing.assert_array_equal(horizontal[0, :, :, 0], [[3, -2], [0, -8]])
+    np.testing.assert_array_equal(vertical[0, :, :, 0], [[6, 3, -3]])

@@ -1,6 +1,7 @@
 """Pixel losses; each returns float32 [B]."""
 
 from tfdeblur.compat import tf
+from tfdeblur.ops.gradients import forward_differences
 
 
 def _mean_per_sample(values):
@@ -40,3 +41,17 @@ def multi_scale_squared_error(predictions, targets, weights):
             for prediction, target, weight in zip(predictions, targets, weights, strict=True)
         ]
     )
+
+
+def directional_gradient_error(prediction, target):
+    """mean |d_h target - d_h prediction| + mean |d_v target - d_v prediction|, d = forward differences.
+
+    The gradient loss of the structures-guided GAN (its Eq. 9), averaged over channels, too. Each mean is over the
+    differences that exist: one column fewer, one row fewer than the image has.
+
+    Args:
+      prediction, target: float [B, H, W, C], H and W from 2.
+    """
+    difference = tf.cast(prediction, tf.float32) - tf.cast(target, tf.float32)
+    horizontal, vertical = forward_differences(difference)  # they are linear
+    return _mean_per_sample(tf.abs(horizontal)) + _mean_per_sample(tf.abs(vertical))

@@ -10,12 +10,14 @@ SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
     "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
     "two_way": "Multi-scale two-way network (Cheng, Luo, Xu, Li, Xiao, Pei)",
-    "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
+    "structures_guided": "Structures-guided GAN: a sub-network of learned gradients, a gradient loss (Qi)",
+    "deblurgan": "DeblurGAN, a baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
 }
 MODULES = {
     "madn": "tfdeblur.systems.madn.system",
     "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
     "two_way": "tfdeblur.systems.two_way.system",
+    "structures_guided": "tfdeblur.systems.structures_guided.system",
     "deblurgan": "tfdeblur.systems.deblurgan.system",
 }
 

@@ -1,0 +1,42 @@
+"""Squeeze and excitation (Hu et al. 2018): every channel is scaled by a gate that sees the means of all channels."""
+
+from tfdeblur.compat import tf
+
+
+@tf.keras.utils.register_keras_serializable("tfdeblur")
+class ChannelAttention(tf.keras.layers.Layer):
+    """[B, H, W, C] -> the same: each channel times sigmoid(W2 relu(W1 m)), m = its image's C channel means.
+
+    The means are taken in float32 under every policy.
+
+    Args:
+      reduction: W1 leads to max(C // reduction, 1) values.
+      use_bias: whether W1 and W2 have biases.
+    """
+
+    def __init__(self, reduction=16, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction = reduction
+        self.use_bias = use_bias
+
+    def build(self, shape):
+        channels = shape[-1]
+        hidden = max(channels // self.reduction, 1)
+        # On one pixel a 1x1 convolution is a matrix.
+        self.squeeze = tf.keras.layers.Dense(
+            hidden, "relu", use_bias=self.use_bias, dtype=self.dtype_policy, name="squeeze"
+        )
+        self.excite = tf.keras.layers.Dense(
+            channels, "sigmoid", use_bias=self.use_bias, dtype=self.dtype_policy, name="excite"
+        )
+        self.squeeze.build([None, channels])
+        self.excite.build([None, hidden])
+        super().build(shape)
+
+    def call(self, inputs):
+        means = tf.reduce_mean(tf.cast(inputs, tf.float32), axis=(1, 2))
+        gates = self.excite(self.squeeze(means))
+        return inputs * gates[:, None, None, :]
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction, "use_bias": self.use_bias}
