@@ -23,10 +23,9 @@ class TestStructuresGuided(SystemContract):
     }
     clips_itself = True
     overfit = {
-        "enc_widths": (16, 32, 64),
-        "grad_channels": 32,
-        "learn_residual": True,
-        "learning_rate": 2e-3,
+        "enc_widths": (32, 64, 128),
+        "grad_channels": 64,
+        "learning_rate": 5e-4,
         "constant_steps": 100,
         "alpha": 1e3,
         "beta": 10.0,
@@ -43,3 +42,36 @@ class TestStructuresGuided(SystemContract):
         config.update(enc_widths=(4, 6, 8), grad_channels=8, num_blocks=1, critic_updates=2)
         config.update(discriminator_width=4, batch_size=1)
         return config
+
+    def test_without_an_adversarial_loss_there_is_no_critic_and_no_batches_for_one(self, small_config):
+        config = small_config.copy_and_resolve_references()
+        config.update(gamma=0.0, critic_batches="fresh")
+        system = systems.system(self.system)
+        assert system.samples_per_step(config) == config.batch_size
+        trainer = system.make_trainer(config)
+        assert trainer.discriminator is None
+        before = trainer.generator.get_weights()
+        logs = trainer.train_step(noise_batch(self.system, config))
+        assert logs.keys() == {f"generator/{name}" for name in ("content", "gradient", "loss", "gradient_norm")}
+        assert any(np.any(a != b) for a, b in zip(before, trainer.generator.get_weights(), strict=True))
+
+    def test_without_a_content_loss_nobody_asks_for_vggs_weights(self, small_config, monkeypatch, tmp_path):
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))  # where none are
+        config = small_config.copy_and_resolve_references()
+        config.update(alpha=0.0, vgg_weights="imagenet")
+        logs = systems.system(self.system).make_trainer(config).train_step(noise_batch(self.system, config))
+        assert "generator/content" not in logs and "generator/adversarial" in logs
+
+    @pytest.mark.parametrize(
+        "change, words",
+        [
+            ({"beta": -1.0}, "--config.beta=-1.0"),
+            ({"gamma": float("nan")}, "--config.gamma=nan"),
+            ({"alpha": 0.0, "beta": 0.0, "gamma": 0.0}, "nothing would be learnt"),
+        ],
+    )
+    def test_weights_that_mean_nothing_are_refused(self, small_config, change, words):
+        config = small_config.copy_and_resolve_references()
+        config.update(change)
+        with pytest.raises(DeblurError, match=words):
+            systems.system(self.system).make_trainer(config)
