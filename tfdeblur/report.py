@@ -13,7 +13,7 @@ from tfdeblur.ops.ranges import uint8_to_01
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
-_FIGURE_WIDTH = 640  # pixels of each image in a figure
+_FIGURE_WIDTH, _FIGURE_COLUMNS = 640, 4  # pixels of each image in a figure, images in a row
 _GAP, _LINE, _LETTERS = 6, 18, 0.45  # pixels between images, pixels of a line of text, its scale in OpenCV
 
 
@@ -128,12 +128,13 @@ def _without_middle(line, kept):
     return line[: (kept + 1) // 2] + "..." + line[len(line) - kept // 2 :]
 
 
-def figure_of(deblurrer, name):
+def figure_of(deblurrer, name, *which):
     """The function that draws a picture of the network's inside, such as the Two-Way network's "branches".
 
     Args:
       deblurrer: of a training's work directory; an export has one output only.
       name: a key of FIGURES in its system's module.
+      *which: what else that function takes, such as which layer.
 
     Returns:
       uint8 [H, W, 3] -> (uint8 RGB picture, a line of what was measured).
@@ -144,11 +145,14 @@ def figure_of(deblurrer, name):
     figures = getattr(systems.system(system), "FIGURES", {})
     if name not in figures:
         raise DeblurError(f"--{name}: {system} has no such picture")
+    # What this network cannot show is said now, and not once for each photograph.
+    figures[name](deblurrer.net, np.zeros((8, 8, 3), np.float32), *which)
 
     def draw(image):
-        pictures, line = figures[name](deblurrer.net, uint8_to_01(image).numpy())
-        captions, images = zip(*pictures, strict=True)
-        return contact_sheet([(" | ".join(captions), images)], _FIGURE_WIDTH), line
+        pictures, line = figures[name](deblurrer.net, uint8_to_01(image).numpy(), *which)
+        rows = [pictures[first : first + _FIGURE_COLUMNS] for first in range(0, len(pictures), _FIGURE_COLUMNS)]
+        rows = [(" | ".join(caption for caption, _ in row), [image for _, image in row]) for row in rows]
+        return contact_sheet(rows, _FIGURE_WIDTH), line
 
     return draw
 

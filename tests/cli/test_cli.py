@@ -301,6 +301,19 @@ def test_deblur_branches(trained, tmp_path, capsys):
     fails(capsys, [*argv[:-1], trained], "madn has no such picture")
 
 
+def test_deblur_rgcl(trained, tmp_path, capsys):
+    model, out = str(tmp_path / "model"), tmp_path / "o"
+    train = ["train", "--config", "structures_guided/smoke", "--workdir", model, "--config.steps=1", "--config.alpha=0"]
+    assert main(train) == 0
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
+    argv = [str(a) for a in ["deblur", tmp_path / "a.png", "--out", out, "--model", model]]
+    assert main([*argv, "--rgcl", "2.3"]) == 0
+    assert "correlation of RGCL 2.3 with Sobel's" in capsys.readouterr().err
+    assert sorted(os.listdir(out)) == ["a.png", "a_rgcl.png"]
+    fails(capsys, [*argv, "--rgcl", "3.1"], "--rgcl=3.1", "1.1 to 2.3")
+    fails(capsys, [*argv[:-1], trained, "--rgcl", "1.1"], "madn has no such picture")
+
+
 def test_deblur_with_an_export_gives_the_same_picture(trained, tmp_path, capsys):
     write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:45, :61])
     assert main(["export", "--model", trained, "--out", str(tmp_path / "saved")]) == 0

@@ -50,6 +50,18 @@ def test_against_a_slow_reference(channels, reduction, hidden, use_bias):
     np.testing.assert_allclose(layer(x), slow(x, layer.get_weights()), rtol=1e-5, atol=1e-6)
 
 
+def test_every_weight_learns():
+    """Where its ReLU is alive, as the one hidden unit of a narrow layer may not be: so no contract can ask this."""
+    x = np.random.default_rng(0).normal(1, 2, (2, 4, 6, 12)).astype(np.float32)
+    layer = ChannelAttention(4)
+    layer(x)
+    layer.set_weights([np.abs(w) + 0.1 for w in layer.get_weights()])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2)
+    gradients = tape.gradient(loss, layer.trainable_variables)
+    assert len(gradients) == 4 and all(np.abs(gradient).min() > 0 for gradient in gradients)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_the_means_are_taken_in_float32(policy):
     """600 x 128 x 128 is beyond float16, and bfloat16 stops counting at 256."""

@@ -26,10 +26,20 @@ def _define(values, argv):
         "two_way: also write <name>_branches.png, the upper, the lower and the summed result side by side.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "rgcl",
+        None,
+        "structures_guided: also write <name>_rgcl.png, what one RGCL answers beside Sobel; BLOCK.PATH, as in 10.3.",
+        flag_values=values,
+    )
 
 
 def _run(values, arguments):
-    figure = "branches" if values.branches else None
+    figure, which = None, []
+    if values.branches:
+        figure = "branches"
+    if values.rgcl:
+        figure, which = "rgcl", [values.rgcl]
     jobs, failures = plan(arguments, values.out, figure)
     asked = len(jobs) + len(failures)
     if jobs:
@@ -38,7 +48,7 @@ def _run(values, arguments):
 
         deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
         runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
-        draw = figure and (figure, report.figure_of(deblurrer, figure))
+        draw = figure and (figure, report.figure_of(deblurrer, figure, *which))
         failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)
     for line in failures:
         print(f"tfdeblur: error: {line}", file=sys.stderr)

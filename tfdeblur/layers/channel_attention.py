@@ -29,8 +29,6 @@ class ChannelAttention(tf.keras.layers.Layer):
         self.excite = tf.keras.layers.Dense(
             channels, "sigmoid", use_bias=self.use_bias, dtype=self.dtype_policy, name="excite"
         )
-        self.squeeze.build([None, channels])
-        self.excite.build([None, hidden])
         super().build(shape)
 
     def call(self, inputs):

@@ -33,7 +33,12 @@ class TestStructuresGuided(SystemContract):
     }
     overfit_steps = 200
     search_steps = 8
-    idle = ("conv5/conv/bias:0",)  # moves D(fake) and D(real) alike
+    idle = (
+        "conv5/conv/bias:0",  # moves D(fake) and D(real) alike
+        # In so narrow a network a channel attention has one hidden unit, dead from the start in about half of them:
+        # the means of sigmoids, which it sees, hardly vary.
+        *("attention/squeeze/kernel:0", "attention/squeeze/bias:0", "attention/excite/kernel:0"),
+    )
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -49,7 +54,7 @@ class TestStructuresGuided(SystemContract):
         system = systems.system(self.system)
         assert system.samples_per_step(config) == config.batch_size
         trainer = system.make_trainer(config)
-        assert trainer.discriminator is None
+        assert not hasattr(trainer, "discriminator")
         before = trainer.generator.get_weights()
         logs = trainer.train_step(noise_batch(self.system, config))
         assert logs.keys() == {f"generator/{name}" for name in ("content", "gradient", "loss", "gradient_norm")}

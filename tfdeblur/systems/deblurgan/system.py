@@ -78,8 +78,25 @@ def vgg_features(config):
     return VggFeatures(config.vgg_layer, config.vgg_activated, config.vgg_weights, config.vgg_feature_scale)
 
 
-def make_wgan_trainer(config, generator, objective, adversarial=True):
-    """The trainer of a generator and DeblurGAN's critic under an objective; without `adversarial` no critic."""
+def make_wgan_trainer(config, generator, objective):
+    """The trainer of a generator and DeblurGAN's critic under an objective as `WganTrainer` asks for."""
+    check(config, generator)
+    return wgan.WganTrainer(
+        generator=generator,
+        discriminator=_critic(config.discriminator_width),
+        objective=objective,
+        generator_optimizer=adam(config),
+        discriminator_optimizer=adam(config, config.critic_updates),
+        global_batch_size=config.batch_size,
+        clip_mode="none",
+        critic_updates=config.critic_updates,
+        critic_batches=config.critic_batches,
+        seed=config.seed,
+    )
+
+
+def check(config, generator):
+    """DeblurError for settings that cannot work."""
     for key, valid in (("gp_mode", GP_MODES), ("critic_batches", wgan.CRITIC_BATCHES)):
         if config[key] not in valid:
             raise DeblurError(f"--config.{key}={config[key]}: choose {', '.join(valid)}")
@@ -90,18 +107,6 @@ def make_wgan_trainer(config, generator, objective, adversarial=True):
         raise DeblurError(
             f"--config.crop={config.crop}: must be a multiple of {generator.size_multiple}, from {smallest}"
         )
-    return wgan.WganTrainer(
-        generator=generator,
-        discriminator=_critic(config.discriminator_width) if adversarial else None,
-        objective=objective,
-        generator_optimizer=_adam(config),
-        discriminator_optimizer=_adam(config, config.critic_updates),
-        global_batch_size=config.batch_size,
-        clip_mode="none",
-        critic_updates=config.critic_updates if adversarial else 0,
-        critic_batches=config.critic_batches,
-        seed=config.seed,
-    )
 
 
 def _critic(width):
@@ -110,8 +115,8 @@ def _critic(width):
     return critic
 
 
-def _adam(config, updates=1):
-    """updates: of this player in a training step; an optimiser counts its own."""
+def adam(config, updates=1):
+    """The optimiser of a player; updates: of this player in a training step; an optimiser counts its own."""
     schedule = ConstantThenLinear(config.learning_rate, updates * config.constant_steps, updates * config.steps)
     return tf.keras.optimizers.Adam(
         schedule, beta_1=config.adam_beta1, beta_2=config.adam_beta2, epsilon=1e-8, jit_compile=False

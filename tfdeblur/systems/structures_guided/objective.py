@@ -30,8 +30,8 @@ class StructuresGuidedObjective:
     lambda_gp: float = 10.0
     gp_mode: str = "standard"
 
-    def generator_losses(self, outputs, batch, critic):
-        """Terms of L_G; arguments and result as in `DeblurGanObjective`; critic: None without gamma."""
+    def generator_losses(self, outputs, batch, critic=None):
+        """Terms of L_G; arguments and result as in `DeblurGanObjective`; no critic is needed without gamma."""
         restored, sharp = to_m11(outputs["restored"]), to_m11(batch["sharp"])
         terms = {}
         if self.alpha:
