@@ -1,6 +1,5 @@
 """Pictures of results."""
 
-import contextlib
 import glob
 import os
 
@@ -10,6 +9,7 @@ from tfdeblur import systems
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.ranges import uint8_to_01
+from tfdeblur.runner import say
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
@@ -163,15 +163,21 @@ def read_scalar(workdir, tag):
     A run that was resumed has several files; of a step that is in two of them the later counts. Raises DeblurError
     where there is no such scalar, and tells which there are.
     """
+    if not os.path.isdir(workdir):
+        raise DeblurError(f"{workdir}: no such work directory")
     found, known = {}, set()
     for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*"))):
-        with contextlib.suppress(tf.errors.DataLossError):  # a run that was killed, or writes just now
+        last = None
+        try:
             for event in tf.compat.v1.train.summary_iterator(path):
+                last = event.step
                 for value in event.summary.value:
                     if value.metadata.plugin_data.plugin_name == "scalars":
                         known.add(value.tag)
                         if value.tag == tag:
                             found[event.step] = float(tf.make_ndarray(value.tensor))
+        except tf.errors.OpError:  # a run that was killed, or writes just now
+            say(f"warning: {path}: cut off or damaged; what it tells ends at step {last}")
     if not found:
         raise DeblurError(
             f"{workdir}: no scalar {tag!r} in its events, but {', '.join(sorted(known)) or 'none at all'}"

@@ -347,8 +347,20 @@ def check_config(config):
         if config[key] < 1:
             raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
     for key in config:
-        if key.endswith(("learning_rate", "decay_power")) and not 0 < config[key] < float("inf"):
+        if key.endswith(("learning_rate", "decay_power", "feature_scale", "discriminator_width")) and not 0 < config[
+            key
+        ] < float("inf"):
             raise DeblurError(f"--config.{key}={config[key]}: must be a number above 0")
+        if key.startswith("adam_beta") and not 0 <= config[key] < 1:
+            raise DeblurError(f"--config.{key}={config[key]}: must lie in 0 .. 1, below 1")
+        if key.startswith("lambda_") and not 0 <= config[key] < float("inf"):
+            raise DeblurError(f"--config.{key}={config[key]}: must be a number from 0")
+        if key.endswith("widths") and not all(isinstance(width, int) and width > 0 for width in config[key]):
+            raise DeblurError(f"--config.{key}={tuple(config[key])}: must be whole numbers from 1")
+    if "constant_steps" in config and not 0 <= config.constant_steps <= config.steps:
+        raise DeblurError(
+            f"--config.constant_steps={config.constant_steps}: must lie in 0 .. {config.steps}, the steps"
+        )
     if not 0 <= config.seed < 2**32:
         raise DeblurError(f"--config.seed={config.seed}: must lie in 0 .. 2**32 - 1")
     shake_family(config)

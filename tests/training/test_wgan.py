@@ -102,12 +102,16 @@ def test_mixing_weights_depend_on_seed_step_and_place_alone():
     assert not np.isin(mixes(1), first).any() and not np.isin(mixes(0, seed=8), first).any()
 
 
-def test_two_replicas_mix_as_one_does(two_cpus):
+@pytest.mark.parametrize("one_mix", [False, True])
+def test_two_replicas_mix_as_one_does(two_cpus, one_mix):
     with two_cpus.scope():
         player = trainer("same")
+    alone = trainer("same")
+    player.one_mix = alone.one_mix = one_mix
     found = two_cpus.run(lambda: player._mix(0, tf.zeros([1, 2, 2, 3])))
     together = np.concatenate([value.numpy() for value in two_cpus.experimental_local_results(found)])
-    np.testing.assert_array_equal(together, trainer("same")._mix(0, tf.zeros([2, 2, 2, 3])))
+    np.testing.assert_array_equal(together, alone._mix(0, tf.zeros([2, 2, 2, 3])))
+    assert (together[0] == together[1]) == one_mix
 
 
 @pytest.mark.parametrize("critic_batches", ["fresh", "same"])

@@ -25,13 +25,15 @@ class WganTrainer(GanTrainer):
       global_batch_size: samples of one update over all replicas.
       critic_updates, critic_batches: see above.
       seed: of the mixing weights, which depend on it, the step and the sample's place in the global batch alone.
+      one_mix: whether the first sample's weight serves the whole global batch, as in DeblurGAN's code.
     """
 
-    def __init__(self, *, critic_updates=5, critic_batches="fresh", seed=0, **arguments):
+    def __init__(self, *, critic_updates=5, critic_batches="fresh", seed=0, one_mix=False, **arguments):
         super().__init__(**arguments)
         self.critic_updates = critic_updates
         self.critic_batches = critic_batches
         self.seed = seed
+        self.one_mix = one_mix
 
     def train_step(self, batch):
         part, restored = batch, None
@@ -58,6 +60,8 @@ class WganTrainer(GanTrainer):
         """The mixing weights of this replica's samples, float32 [B]."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), self.step * self.critic_updates + update])
         weights = tf.random.stateless_uniform([self.global_batch_size], seed)
+        if self.one_mix:
+            weights = tf.repeat(weights[:1], self.global_batch_size)
         count = tf.shape(restored)[0]
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
         return weights[first : first + count]

@@ -92,6 +92,7 @@ def make_wgan_trainer(config, generator, objective):
         critic_updates=config.critic_updates,
         critic_batches=config.critic_batches,
         seed=config.seed,
+        one_mix=config.gp_mode == "deblurgan",
     )
 
 

@@ -127,6 +127,9 @@ class ImprovedDeblurGan(tf.keras.Model):
         for name, value, valid in (("up_kind", up_kind, UP_KINDS), ("skip", skip, SKIPS), ("head", head, HEADS)):
             if value not in valid:
                 raise DeblurError(f"{name}={value}: choose {', '.join(valid)}")
+        for name, value in (("width", width), ("growth", growth)):
+            if value < 1:
+                raise DeblurError(f"{name}={value}: must be at least 1")
         self.width = width
         self.growth = growth
         self.up_kind = up_kind

@@ -50,7 +50,7 @@ def branches(net, blurred):
 
     Args:
       net: a `TwoWay` with both decoders.
-      blurred: float32 [H, W, 3] in [0, 1], any size from 2x2.
+      blurred: float32 [H, W, 3] in [0, 1], any size.
 
     Returns:
       ([(caption, uint8 [H, W, 3])]: blurred, upper, lower and summed result; a line with `edge_share`). The lower
@@ -59,8 +59,6 @@ def branches(net, blurred):
     if net.down is None:
         raise DeblurError("this network has no lower decoder (down_branch=False)")
     height, width = blurred.shape[:2]
-    if min(height, width) < 2:
-        raise DeblurError(f"{width}x{height}: edges need two pixels along each side")
     outputs = net(pad_to_multiple(tf.constant(blurred)[None], net.size_multiple))
     up, down, restored = (outputs[name][0, :height, :width] for name in ("up", "down", "restored"))
     largest = float(tf.reduce_max(tf.abs(down)))
@@ -74,7 +72,9 @@ def branches(net, blurred):
     share = edge_share(down.numpy(), restored.numpy())
     return (
         [(caption, to_uint8(image).numpy()) for caption, image in pictures],
-        f"mean |lower| on the tenth with the strongest edges is {share:.2f} times that elsewhere",
+        "no edges, or nothing from the lower decoder, to tell by"
+        if share is None
+        else f"mean |lower| on the tenth with the strongest edges is {share:.2f} times that elsewhere",
     )
 
 
@@ -82,9 +82,14 @@ def edge_share(down, restored):
     """mean |down| on the tenth of the pixels with the strongest Sobel response of `restored` over the mean elsewhere.
 
     Above 1 the lower decoder carries edges, as the paper says. Arguments: float32 [H, W, 3]; the responses of the
-    three channels are averaged, and so is |down|.
+    three channels are averaged, and so is |down|. None where there is nothing to tell by: fewer than two pixels along
+    a side, the same response everywhere, or a `down` of zeros.
     """
+    if min(restored.shape[:2]) < 2 or not down.any():
+        return None
     response = tf.reduce_mean(sobel_magnitude(restored[None]), axis=-1).numpy().ravel()
+    if np.ptp(response) < 1e-6:
+        return None
     order = np.argsort(response, kind="stable")
     strongest = max(response.size // 10, 1)
     size = np.abs(down).mean(axis=-1).ravel()[order]
@@ -109,8 +114,10 @@ def make_trainer(config):
     """Network, objective and optimiser of a configuration (section 4 of the paper)."""
     if config.crop % TwoWay.size_multiple:
         raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {TwoWay.size_multiple}")
-    if len(config.scale_weights) != NUM_SCALES or min(config.scale_weights) < 0:
-        raise DeblurError(f"--config.scale_weights={tuple(config.scale_weights)}: need {NUM_SCALES}, none below 0")
+    if len(config.scale_weights) != NUM_SCALES or not min(config.scale_weights) >= 0 < max(config.scale_weights):
+        raise DeblurError(
+            f"--config.scale_weights={tuple(config.scale_weights)}: need {NUM_SCALES}, none below 0, one above"
+        )
     # Deviation: "exponentially decayed to 0 using power 0.3" is a polynomial; an exponential has no power.
     schedule = tf.keras.optimizers.schedules.PolynomialDecay(
         config.learning_rate, decay_steps=config.steps, end_learning_rate=0.0, power=config.decay_power
