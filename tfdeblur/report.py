@@ -13,7 +13,7 @@ from tfdeblur.runner import say
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
-_FIGURE_WIDTH, _FIGURE_COLUMNS = 640, 4  # pixels of each image in a figure, images in a row
+_FIGURE_WIDTH, _FIGURE_COLUMNS = 640, 4  # most pixels of each image in a figure, images in a row
 _GAP, _LINE, _LETTERS = 6, 18, 0.45  # pixels between images, pixels of a line of text, its scale in OpenCV
 
 
@@ -152,7 +152,8 @@ def figure_of(deblurrer, name, *which):
         pictures, line = figures[name](deblurrer.net, uint8_to_01(image).numpy(), *which)
         rows = [pictures[first : first + _FIGURE_COLUMNS] for first in range(0, len(pictures), _FIGURE_COLUMNS)]
         rows = [(" | ".join(caption for caption, _ in row), [image for _, image in row]) for row in rows]
-        return contact_sheet(rows, _FIGURE_WIDTH), line
+        width = min(max(*image.shape[:2], _FIGURE_WIDTH // 2), _FIGURE_WIDTH)
+        return contact_sheet(rows, width), line
 
     return draw
 
