@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from tests.conftest import load_experiment
 from tfdeblur import metrics, runner, systems
 from tfdeblur.compat import ROW, tf
 from tfdeblur.data.images import read_image, write_image
@@ -446,6 +447,33 @@ def test_values_that_cannot_work_are_refused_at_once(tiny_config, tmp_path, over
         runner.train(tiny_config, str(tmp_path / "run"), source)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "name, override, words",
+    [
+        ("deblurgan/smoke", {"lambda_gp": -1.0}, "--config.lambda_gp=-1.0: must be a number from 0"),
+        ("deblurgan/smoke", {"adam_beta1": 1.5}, "--config.adam_beta1=1.5"),
+        ("deblurgan/smoke", {"constant_steps": -5}, "--config.constant_steps=-5"),
+        ("deblurgan/smoke", {"vgg_feature_scale": 0.0}, "--config.vgg_feature_scale=0.0: must be a number above 0"),
+        ("deblurgan/smoke", {"discriminator_width": 0}, "--config.discriminator_width=0"),
+        ("two_way/smoke", {"widths": (8, 12, 16.5)}, "--config.widths=(8, 12, 16.5): must be whole numbers"),
+    ],
+)
+def test_settings_of_other_systems_are_checked_too(name, override, words):
+    config = load_experiment(name)
+    with config.ignore_type():
+        config.update(override)
+    with pytest.raises(DeblurError) as caught:
+        runner.check_config(config)
+    assert words in str(caught.value)
+
+
+def test_a_rate_may_stay_constant_beyond_the_end():
+    config = load_experiment("deblurgan/smoke")
+    config.steps = 1
+    assert config.constant_steps > config.steps
+    runner.check_config(config)
 
 
 @pytest.mark.parametrize("key", ["system", "crop", "shake_noise", "widths", "lambda_adv", "grad_clip_mode"])

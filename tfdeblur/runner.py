@@ -357,10 +357,8 @@ def check_config(config):
             raise DeblurError(f"--config.{key}={config[key]}: must be a number from 0")
         if key.endswith("widths") and not all(isinstance(width, int) and width > 0 for width in config[key]):
             raise DeblurError(f"--config.{key}={tuple(config[key])}: must be whole numbers from 1")
-    if "constant_steps" in config and not 0 <= config.constant_steps <= config.steps:
-        raise DeblurError(
-            f"--config.constant_steps={config.constant_steps}: must lie in 0 .. {config.steps}, the steps"
-        )
+    if config.get("constant_steps", 0) < 0:  # more than `steps` means that the rate never falls
+        raise DeblurError(f"--config.constant_steps={config.constant_steps}: must be at least 0")
     if not 0 <= config.seed < 2**32:
         raise DeblurError(f"--config.seed={config.seed}: must lie in 0 .. 2**32 - 1")
     shake_family(config)

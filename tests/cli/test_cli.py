@@ -303,7 +303,7 @@ def test_deblur_branches(trained, tmp_path, capsys):
 
 def test_deblur_rgcl(trained, tmp_path, capsys):
     model, out = str(tmp_path / "model"), tmp_path / "o"
-    short = ["--config.steps=1", "--config.constant_steps=1", "--config.alpha=0", "--config.gamma=0"]
+    short = ["--config.steps=1", "--config.alpha=0", "--config.gamma=0"]
     assert main(["train", "--config", "structures_guided/smoke", "--workdir", model, *short]) == 0
     write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
     argv = [str(a) for a in ["deblur", tmp_path / "a.png", "--out", out, "--model", model]]

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from tests.conftest import load_experiment
 from tests.layers.slow import randomised, slow_conv
 from tfdeblur import info
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
-from tfdeblur.systems import build
+from tfdeblur.systems import build, system
 from tfdeblur.systems.two_way.networks import Decoder, TwoWay
 from tfdeblur.systems.two_way.objective import TwoWayObjective
 
@@ -146,3 +147,11 @@ def test_loss_by_hand():
     np.testing.assert_allclose(terms["pixel"], [18, 18])
     terms = TwoWayObjective(scale_weights=(0.0, 1.0, 2.0)).generator_losses(outputs, batch)
     np.testing.assert_allclose(terms["pixel"], [22, 22])
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (-1.0, 2.0, 2.0), (1.0, 1.0)])
+def test_scale_weights_that_mean_nothing_are_refused(weights):
+    config = load_experiment("two_way/smoke")
+    config.scale_weights = weights
+    with pytest.raises(DeblurError, match="scale_weights"):
+        system("two_way").make_trainer(config)
