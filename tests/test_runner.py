@@ -431,6 +431,7 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
         ({"discriminator_learning_rate": -1e-4}, "--config.discriminator_learning_rate=-0.0001"),
         ({"generator_learning_rate": float("nan")}, "--config.generator_learning_rate=nan"),
         ({"decay_power": 0.0}, "--config.decay_power=0.0"),
+        ({"widths": (4, 6, 0)}, "--config.widths=(4, 6, 0): must be whole numbers from 1"),
         ({"shake_length": (9.0, 3.0)}, "shake length (9.0, 3.0)"),
         ({"shake_noise": -1.0}, "noise -1.0"),
         (
@@ -540,7 +541,6 @@ def test_images_below_the_crop_are_refused_with_their_names(tiny_config, pair_fo
         ({"crop": 48}, "crop=48: must be a multiple of 32"),  # the generator would take it, the critic not
         ({"crop": 40, "use_adv": False, "use_grad_adv": False}, "crop=40: must be a multiple of 16"),
         ({"widths": (4, 6)}, "widths=(4, 6)"),
-        ({"widths": (4, 6, 0)}, "widths=(4, 6, 0)"),
         ({"num_res_blocks": -1}, "num_res_blocks=-1"),
         ({"discriminator_widths": (4, 4)}, "widths=(4, 4)"),
         ({"discriminator_dense_units": 0}, "dense_units=0"),

@@ -79,4 +79,4 @@ def test_what_is_not_there_is_refused_before_the_first_photograph(arguments, whi
 def test_the_sheet_has_two_rows_of_four():
     deblurrer = Deblurrer.of_network(lively_network(), {"config": {"system": "structures_guided"}}, "runs/s")
     sheet, _ = figure_of(deblurrer, "rgcl", "1.2")(np.zeros((64, 64, 3), np.uint8))
-    assert sheet.shape[1] > 4 * 640 and sheet.shape[0] > 2 * 640
+    assert sheet.shape[1] > 4 * 320 and sheet.shape[0] > 2 * 320, "small images are enlarged"
