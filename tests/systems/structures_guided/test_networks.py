@@ -154,7 +154,8 @@ def test_skips_and_output_are_where_the_figure_has_them():
     np.testing.assert_allclose(net(x)["restored"], expected, atol=1e-6)
 
 
-# The readings that were weighed against each other (README.md of the system), and the ablations: parameters, G multiply-accumulates at 1280x720.
+# The readings that were weighed against each other (README.md of the system), and the ablations:
+# parameters, G multiply-accumulates at 1280x720.
 COUNTS = [
     ({}, 5_013_907, 447.433),
     ({"without": "rgcl"}, 5_402_907, 372.120),
