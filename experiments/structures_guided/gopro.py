@@ -1,6 +1,6 @@
 """The structures-guided GAN as in the paper: GoPro, 150 epochs; and what Tables 4 and 5 leave out, one at a time.
 
-    tfdeblur train --config structures_guided/gopro              --workdir runs/structures --data_dir data/gopro
+    tfdeblur train --config structures_guided/gopro              --workdir runs/structures_gopro --data_dir data/gopro
     tfdeblur train --config structures_guided/gopro:no_content   ... Table 4: without the content loss
     tfdeblur train --config structures_guided/gopro:no_gradient      without the gradient loss
     tfdeblur train --config structures_guided/gopro:no_rgcl          Table 5: plain convolutions instead of RGCLs

@@ -311,6 +311,8 @@ def test_deblur_rgcl(trained, tmp_path, capsys):
     assert "correlation of RGCL 2.3 with Sobel's" in capsys.readouterr().err
     assert sorted(os.listdir(out)) == ["a.png", "a_rgcl.png"]
     fails(capsys, [*argv, "--rgcl", "3.1"], "--rgcl=3.1", "1.1 to 2.3")
+    fails(capsys, [*argv, "--rgcl", ""], "--rgcl=: no such RGCL")
+    fails(capsys, [*argv, "--rgcl", "2.3", "--branches"], "exclude each other")
     fails(capsys, [*argv[:-1], trained, "--rgcl", "1.1"], "madn has no such picture")
 
 

@@ -35,10 +35,12 @@ def _define(values, argv):
 
 
 def _run(values, arguments):
+    if values.branches and values.rgcl is not None:
+        raise DeblurError("--branches and --rgcl exclude each other: they are pictures of different systems")
     figure, which = None, []
     if values.branches:
         figure = "branches"
-    if values.rgcl:
+    if values.rgcl is not None:
         figure, which = "rgcl", [values.rgcl]
     jobs, failures = plan(arguments, values.out, figure)
     asked = len(jobs) + len(failures)
