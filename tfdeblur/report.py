@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 
 import numpy as np
 
@@ -167,7 +168,7 @@ def read_scalar(workdir, tag):
     if not os.path.isdir(workdir):
         raise DeblurError(f"{workdir}: no such work directory")
     found, known = {}, set()
-    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*"))):
+    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*")), key=_numbers):
         last = None
         try:
             for event in tf.compat.v1.train.summary_iterator(path):
@@ -184,6 +185,11 @@ def read_scalar(workdir, tag):
             f"{workdir}: no scalar {tag!r} in its events, but {', '.join(sorted(known)) or 'none at all'}"
         )
     return sorted(found.items())
+
+
+def _numbers(path):
+    """The numbers in a file's name, in order: an events file's begin with the second and end with a count."""
+    return [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
 
 
 _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (100, 100, 100))  # RGB
