@@ -7,6 +7,7 @@ from tests.conftest import load_experiment
 from tests.contracts import SystemContract, noise_batch
 from tfdeblur import systems
 from tfdeblur.errors import DeblurError
+from tfdeblur.layers import vgg
 
 
 class TestStructuresGuided(SystemContract):
@@ -60,10 +61,19 @@ class TestStructuresGuided(SystemContract):
         assert logs.keys() == {f"generator/{name}" for name in ("content", "gradient", "loss", "gradient_norm")}
         assert any(np.any(a != b) for a, b in zip(before, trainer.generator.get_weights(), strict=True))
 
-    def test_without_a_content_loss_nobody_asks_for_vggs_weights(self, small_config, monkeypatch, tmp_path):
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path))  # where none are
+    def test_without_a_content_loss_nobody_asks_for_vggs_weights(self, small_config, monkeypatch):
+        def asked():
+            raise DeblurError("somebody asked")
+
+        monkeypatch.setattr(vgg, "_weights_file", asked)
         config = small_config.copy_and_resolve_references()
-        config.update(alpha=0.0, vgg_weights="imagenet")
+        config.update(vgg_weights="imagenet")
+        with pytest.raises(DeblurError, match="somebody asked"):
+            systems.system(self.system).make_trainer(config)
+        config.crop += 1
+        with pytest.raises(DeblurError, match="--config.crop="):  # what is wrong besides is said first
+            systems.system(self.system).make_trainer(config)
+        config.update(alpha=0.0, crop=config.crop - 1)
         logs = systems.system(self.system).make_trainer(config).train_step(noise_batch(self.system, config))
         assert "generator/content" not in logs and "generator/adversarial" in logs
 

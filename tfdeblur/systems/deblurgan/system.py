@@ -69,6 +69,7 @@ def samples_per_step(config):
 
 def make_deblurgan_trainer(config, generator):
     """The trainer of a generator under DeblurGAN's losses; an heir's generator, too."""
+    check(config, generator)
     objective = DeblurGanObjective(vgg_features(config), config.lambda_content, config.lambda_gp, config.gp_mode)
     return make_wgan_trainer(config, generator, objective)
 
@@ -80,7 +81,6 @@ def vgg_features(config):
 
 def make_wgan_trainer(config, generator, objective):
     """The trainer of a generator and DeblurGAN's critic under an objective as `WganTrainer` asks for."""
-    check(config, generator)
     return wgan.WganTrainer(
         generator=generator,
         discriminator=_critic(config.discriminator_width),
@@ -97,7 +97,7 @@ def make_wgan_trainer(config, generator, objective):
 
 
 def check(config, generator):
-    """DeblurError for settings that cannot work."""
+    """DeblurError for settings that cannot work, before VGG19's weights are looked for."""
     for key, valid in (("gp_mode", GP_MODES), ("critic_batches", wgan.CRITIC_BATCHES)):
         if config[key] not in valid:
             raise DeblurError(f"--config.{key}={config[key]}: choose {', '.join(valid)}")

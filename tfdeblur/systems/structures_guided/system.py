@@ -71,13 +71,13 @@ def make_trainer(config):
             raise DeblurError(f"--config.{name}={weight}: must be a number from 0")
     if not any(weights.values()):
         raise DeblurError("--config.alpha, beta and gamma are all 0: nothing would be learnt")
+    generator = build_from(config)
+    deblurgan.check(config, generator)
     # VGG19's weights are needed for the content loss alone.
     features = deblurgan.vgg_features(config) if config.alpha else None
     objective = StructuresGuidedObjective(features, **weights, lambda_gp=config.lambda_gp, gp_mode=config.gp_mode)
-    generator = build_from(config)
     if config.gamma:
         return deblurgan.make_wgan_trainer(config, generator, objective)
-    deblurgan.check(config, generator)
     return SupervisedTrainer(
         generator=generator,
         objective=objective,
