@@ -7,7 +7,7 @@ Images are float32 RGB in [0, 1] at every boundary. Convolutions are 3x3 with bi
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.layers.codec import DecodingBlock, EncodingBlock, conv, image_head
-from tfdeblur.ops.geometry import double_bicubic, pyramid
+from tfdeblur.ops.geometry import double_bicubic, pyramid, require_multiple
 from tfdeblur.ops.gradients import sobel_magnitude
 
 NUM_SCALES = 3
@@ -159,12 +159,7 @@ class Madn(tf.keras.Model):
         self.fusion = Fusion(self.widths[0], **common, name="fusion")
 
     def call(self, blurred):
-        for side in blurred.shape[1:3]:
-            if side is not None and side % self.size_multiple:
-                raise ValueError(
-                    f"an image of {blurred.shape[1:3]}: both sides must be multiples of {self.size_multiple}; "
-                    "ops.geometry.pad_to_multiple pads, a Deblurrer takes any size"
-                )
+        require_multiple(blurred, self.size_multiple)
         blurred = tf.cast(blurred, tf.float32)
         scales = pyramid(blurred, NUM_SCALES)
 

@@ -7,7 +7,7 @@ Images are float32 RGB in [0, 1] at every boundary. Convolutions are 3x3 with bi
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.layers.codec import DecodingBlock, EncodingBlock, ResidualBlocks, image_head
-from tfdeblur.ops.geometry import double_bilinear, half_bilinear, pyramid
+from tfdeblur.ops.geometry import double_bilinear, half_bilinear, pyramid, require_multiple
 
 NUM_SCALES = 3
 DECODER_ORDERS = ("residuals_first", "deconv_first")
@@ -118,12 +118,7 @@ class TwoWay(tf.keras.Model):
         self.down = Decoder(*common, name="down") if down_branch else None
 
     def call(self, blurred):
-        for side in blurred.shape[1:3]:
-            if side is not None and side % self.size_multiple:
-                raise ValueError(
-                    f"an image of {blurred.shape[1:3]}: both sides must be multiples of {self.size_multiple}; "
-                    "ops.geometry.pad_to_multiple pads, a Deblurrer takes any size"
-                )
+        require_multiple(blurred, self.size_multiple)
         scales = pyramid(tf.cast(blurred, tf.float32), NUM_SCALES, half_bilinear)
         outputs = {}
         coarser = scales[-1]  # at the coarsest scale the blurred image stands in for the coarser result
