@@ -50,7 +50,7 @@ def _run(values, arguments):
 
         deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
         runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
-        draw = figure and (figure, report.figure_of(deblurrer, figure, *which))
+        draw = figure and report.figure_of(deblurrer, figure, *which)
         failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)
     for line in failures:
         print(f"tfdeblur: error: {line}", file=sys.stderr)
@@ -65,11 +65,11 @@ def plan(arguments, out, figure=None):
     Args:
       arguments: files, globs, folders.
       out: folder of the results.
-      figure: name of a picture that is written beside each result, see runner.figure_path.
+      figure: name of a picture that is written beside each result, as <result>_<name>.png.
 
     Returns:
-      ([(input path, output path)], [one line for each argument or file that is left out]); no output is an input or
-      another's output.
+      ([(input path, output path, the picture's path if there is one)], [one line for each argument or file that is
+      left out]); no output is an input or another's output.
     """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
@@ -88,11 +88,7 @@ def plan(arguments, out, figure=None):
     jobs = []
     for path, name in found:
         target = os.path.join(out, name + ".png")
-        written = [target]
-        if figure:
-            from tfdeblur.runner import figure_path
-
-            written.append(figure_path(target, figure))
+        written = [target, *([os.path.join(out, f"{name}_{figure}.png")] if figure else [])]
         over = [file for file in written if os.path.realpath(file) in inputs]
         double = [file for file in written if file in taken]
         if over:
@@ -101,7 +97,7 @@ def plan(arguments, out, figure=None):
             failures.append(f"{path}: {taken[double[0]]} becomes {double[0]} already; restore it into another folder")
         else:
             taken |= dict.fromkeys(written, path)
-            jobs.append((path, target))
+            jobs.append((path, *written))
     return jobs, failures
 
 
