@@ -137,7 +137,15 @@ def toy_trainer():
             if network is not None:
                 network(tf.zeros([1, 8, 8, 3]))
         adams = [tf.keras.optimizers.Adam(learning_rate, epsilon=1e-8, jit_compile=False) for _ in networks]
-        return GanTrainer(*networks, objective or ToyObjective(content), *adams, batch_size)
+        return GanTrainer(
+            generator=networks[0],
+            discriminator=networks[1],
+            objective=objective or ToyObjective(content),
+            generator_optimizer=adams[0],
+            discriminator_optimizer=adams[1],
+            global_batch_size=batch_size,
+            clip_mode="norm",
+        )
 
     return make
 
@@ -208,3 +216,9 @@ def exported_run(trained_run):
     """The SavedModel of `trained_run`. Not to be written to: copy what is to be damaged."""
     export_saved_model(tfdeblur.load(trained_run), trained_run.parent / "export")
     return trained_run.parent / "export"
+
+
+@pytest.fixture(scope="session")
+def two_cpus():
+    """One MirroredStrategy for the whole session: a second one would use the first one's collective keys again."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

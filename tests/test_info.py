@@ -159,6 +159,19 @@ def test_attention_counts_whole_where_it_would_run_in_pieces(monkeypatch):
     assert info.multiply_accumulates(attend, (12, 16)) == 192 * 192 * (2 + 3)
 
 
+def test_depthwise_gradients_count_too():
+    layer = LAYERS.DepthwiseConv2D(3, 2, padding="same")
+    layer.build([1, 12, 16, 3])
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x) ** 2)
+        return tape.gradient(loss, [x, layer.depthwise_kernel])
+
+    assert info.multiply_accumulates_of(gradients, tf.TensorSpec([1, 12, 16, 3], tf.float32)) == 3 * (6 * 8 * 3 * 9)
+
+
 def test_fixed_stencils_do_not_count():
     blur = tf.constant(1 / 9, shape=[3, 3, 3, 1])
 

@@ -5,7 +5,7 @@ import pytest
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
-from tfdeblur.report import contact_sheet, curves, per_image_bars, read_scalar
+from tfdeblur.report import _numbers, contact_sheet, curves, per_image_bars, read_scalar
 
 GAP, LINE = 6, 18  # pixels between images, pixels of a line of text
 RED, BLUE = np.uint8([200, 0, 0]), np.uint8([0, 0, 200])
@@ -106,6 +106,15 @@ def test_scalars_are_read_from_all_files_of_a_run(tmp_path):
     assert read_scalar(tmp_path, "generator/loss") == [(1, 11.0), (2, 12.0), (3, 33.0), (4, 34.0), (5, 35.0)]
     with pytest.raises(DeblurError, match="no scalar 'loss' in its events, but generator/loss, other"):
         read_scalar(tmp_path, "loss")
+
+
+def test_events_files_are_read_in_the_order_of_their_numbers():
+    """Two of one second differ in a count, of which 9 comes before 10."""
+    names = [
+        f"/runs/a-10/events/events.out.tfevents.{second}.host.77.{count}.v2" for second, count in ((5, 9), (5, 10))
+    ]
+    names.append("/runs/a-10/events/events.out.tfevents.31.host.6.0.v2")
+    assert sorted(reversed(names), key=_numbers) == names
 
 
 def test_curves_run_from_corner_to_corner_in_their_labels_colour():

@@ -10,7 +10,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from tfdeblur import metrics, runner
+from tests.conftest import load_experiment
+from tfdeblur import metrics, runner, systems
 from tfdeblur.compat import ROW, tf
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.sources import folder_pairs, gopro_pairs
@@ -430,11 +431,12 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
         ({"discriminator_learning_rate": -1e-4}, "--config.discriminator_learning_rate=-0.0001"),
         ({"generator_learning_rate": float("nan")}, "--config.generator_learning_rate=nan"),
         ({"decay_power": 0.0}, "--config.decay_power=0.0"),
+        ({"widths": (4, 6, 0)}, "--config.widths=(4, 6, 0): must be whole numbers from 1"),
         ({"shake_length": (9.0, 3.0)}, "shake length (9.0, 3.0)"),
         ({"shake_noise": -1.0}, "noise -1.0"),
         (
             {"system": "madm"},
-            "unknown system 'madm': choose from madn, improved_deblurgan, deblurgan; did you mean madn?",
+            f"unknown system 'madm': choose from {', '.join(systems.MODULES)}; did you mean madn?",
         ),
         ({"widht": (4, 6, 8)}, "--config.widht: madn has no such setting"),
     ],
@@ -446,6 +448,33 @@ def test_values_that_cannot_work_are_refused_at_once(tiny_config, tmp_path, over
         runner.train(tiny_config, str(tmp_path / "run"), source)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "name, override, words",
+    [
+        ("deblurgan/smoke", {"lambda_gp": -1.0}, "--config.lambda_gp=-1.0: must be a number from 0"),
+        ("deblurgan/smoke", {"adam_beta1": 1.5}, "--config.adam_beta1=1.5"),
+        ("deblurgan/smoke", {"constant_steps": -5}, "--config.constant_steps=-5"),
+        ("deblurgan/smoke", {"vgg_feature_scale": 0.0}, "--config.vgg_feature_scale=0.0: must be a number above 0"),
+        ("deblurgan/smoke", {"discriminator_width": 0}, "--config.discriminator_width=0"),
+        ("two_way/smoke", {"widths": (8, 12, 16.5)}, "--config.widths=(8, 12, 16.5): must be whole numbers"),
+    ],
+)
+def test_settings_of_other_systems_are_checked_too(name, override, words):
+    config = load_experiment(name)
+    with config.ignore_type():
+        config.update(override)
+    with pytest.raises(DeblurError) as caught:
+        runner.check_config(config)
+    assert words in str(caught.value)
+
+
+def test_a_rate_may_stay_constant_beyond_the_end():
+    config = load_experiment("deblurgan/smoke")
+    config.steps = 1
+    assert config.constant_steps > config.steps
+    runner.check_config(config)
 
 
 @pytest.mark.parametrize("key", ["system", "crop", "shake_noise", "widths", "lambda_adv", "grad_clip_mode"])
@@ -473,6 +502,25 @@ def test_the_presets_of_improved_deblurgan(preset, rate):
         make("other")
 
 
+def test_the_variants_of_structures_guided_change_one_thing_each():
+    expected = {
+        "full": {},
+        "no_content": {"alpha": (10.0, 0.0)},
+        "no_gradient": {"beta": (1.0, 0.0)},
+        "no_rgcl": {"without": ("nothing", "rgcl")},
+        "no_mbrbs": {"without": ("nothing", "mbrbs")},
+        "no_gradient_net": {"without": ("nothing", "gradient_net")},
+    }
+    for name in ("gopro", "embedded"):
+        make = runpy.run_path(str(EXPERIMENTS / "structures_guided" / f"{name}.py"))["get_config"]
+        whole = make().to_dict()
+        for variant, changes in expected.items():
+            config = make(variant).to_dict()
+            assert {key: (whole[key], config[key]) for key in whole if whole[key] != config[key]} == changes, variant
+        with pytest.raises(ValueError, match="choose full, no_content"):
+            make("other")
+
+
 def test_an_unknown_precision_is_refused(tiny_config, tmp_path):
     source = runner.make_source(tiny_config, "train")
     with pytest.raises(DeblurError, match="--precision=float8: choose auto, float32, mixed_bfloat16"):
@@ -493,7 +541,6 @@ def test_images_below_the_crop_are_refused_with_their_names(tiny_config, pair_fo
         ({"crop": 48}, "crop=48: must be a multiple of 32"),  # the generator would take it, the critic not
         ({"crop": 40, "use_adv": False, "use_grad_adv": False}, "crop=40: must be a multiple of 16"),
         ({"widths": (4, 6)}, "widths=(4, 6)"),
-        ({"widths": (4, 6, 0)}, "widths=(4, 6, 0)"),
         ({"num_res_blocks": -1}, "num_res_blocks=-1"),
         ({"discriminator_widths": (4, 4)}, "widths=(4, 4)"),
         ({"discriminator_dense_units": 0}, "dense_units=0"),

@@ -75,6 +75,10 @@ def _macs_of(op):
         return op.inputs[2].shape.num_elements() * op.inputs[1].shape[:3].num_elements()
     if op.type == "DepthwiseConv2dNative" and _is_learned(op.inputs[1]):
         return op.outputs[0].shape.num_elements() * op.inputs[1].shape[:2].num_elements()
+    if op.type == "DepthwiseConv2dNativeBackpropFilter":
+        return op.inputs[2].shape.num_elements() * op.outputs[0].shape[:2].num_elements()
+    if op.type == "DepthwiseConv2dNativeBackpropInput" and _is_learned(op.inputs[1]):
+        return op.inputs[2].shape.num_elements() * op.inputs[1].shape[:2].num_elements()
     if op.type in ("MatMul", "BatchMatMulV2"):
         transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
         inner = op.inputs[0].shape[-2 if transposed else -1]

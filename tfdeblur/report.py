@@ -1,16 +1,20 @@
 """Pictures of results."""
 
-import contextlib
 import glob
 import os
+import re
 
 import numpy as np
 
+from tfdeblur import systems
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.ops.ranges import uint8_to_01
+from tfdeblur.runner import say
 
 _MOST = 16  # images in one chart
 _BLURRED, _RESTORED = (170, 170, 170), (31, 119, 180)  # RGB
+_FIGURE_WIDTH, _FIGURE_COLUMNS = 640, 4  # most pixels of each image in a figure, images in a row
 _GAP, _LINE, _LETTERS = 6, 18, 0.45  # pixels between images, pixels of a line of text, its scale in OpenCV
 
 
@@ -125,26 +129,67 @@ def _without_middle(line, kept):
     return line[: (kept + 1) // 2] + "..." + line[len(line) - kept // 2 :]
 
 
+def figure_of(deblurrer, name, *which):
+    """The function that draws a picture of the network's inside, such as the Two-Way network's "branches".
+
+    Args:
+      deblurrer: of a training's work directory; an export has one output only.
+      name: a key of FIGURES in its system's module.
+      *which: what else that function takes, such as which layer.
+
+    Returns:
+      uint8 [H, W, 3] -> (uint8 RGB picture, a line of what was measured).
+    """
+    system = deblurrer.metadata.get("config", {}).get("system")
+    if not hasattr(deblurrer, "net"):
+        raise DeblurError(f"--{name}: {deblurrer.path} is an export; name the work directory of its training")
+    figures = getattr(systems.system(system), "FIGURES", {})
+    if name not in figures:
+        raise DeblurError(f"--{name}: {system} has no such picture")
+    # What this network cannot show is said now, and not once for each photograph.
+    figures[name](deblurrer.net, np.zeros((8, 8, 3), np.float32), *which)
+
+    def draw(image):
+        pictures, line = figures[name](deblurrer.net, uint8_to_01(image).numpy(), *which)
+        rows = [pictures[first : first + _FIGURE_COLUMNS] for first in range(0, len(pictures), _FIGURE_COLUMNS)]
+        rows = [(" | ".join(caption for caption, _ in row), [image for _, image in row]) for row in rows]
+        width = min(max(*image.shape[:2], _FIGURE_WIDTH // 2), _FIGURE_WIDTH)
+        return contact_sheet(rows, width), line
+
+    return draw
+
+
 def read_scalar(workdir, tag):
     """[(step, value)] of a scalar, such as "generator/loss", from the TensorBoard events of a work directory.
 
     A run that was resumed has several files; of a step that is in two of them the later counts. Raises DeblurError
     where there is no such scalar, and tells which there are.
     """
+    if not os.path.isdir(workdir):
+        raise DeblurError(f"{workdir}: no such work directory")
     found, known = {}, set()
-    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*"))):
-        with contextlib.suppress(tf.errors.DataLossError):  # a run that was killed, or writes just now
+    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*")), key=_numbers):
+        last = None
+        try:
             for event in tf.compat.v1.train.summary_iterator(path):
+                last = event.step
                 for value in event.summary.value:
                     if value.metadata.plugin_data.plugin_name == "scalars":
                         known.add(value.tag)
                         if value.tag == tag:
                             found[event.step] = float(tf.make_ndarray(value.tensor))
+        except tf.errors.OpError:  # a run that was killed, or writes just now
+            say(f"warning: {path}: cut off or damaged; what it tells ends at step {last}")
     if not found:
         raise DeblurError(
             f"{workdir}: no scalar {tag!r} in its events, but {', '.join(sorted(known)) or 'none at all'}"
         )
     return sorted(found.items())
+
+
+def _numbers(path):
+    """The numbers in a file's name, in order: an events file's begin with the second and end with a count."""
+    return [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
 
 
 _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (100, 100, 100))  # RGB

@@ -347,8 +347,17 @@ def check_config(config):
         if config[key] < 1:
             raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
     for key in config:
-        if key.endswith(("learning_rate", "decay_power")) and not 0 < config[key] < float("inf"):
+        above_0 = key.endswith(("learning_rate", "decay_power", "feature_scale", "discriminator_width"))
+        if above_0 and not 0 < config[key] < float("inf"):
             raise DeblurError(f"--config.{key}={config[key]}: must be a number above 0")
+        if key.startswith("adam_beta") and not 0 <= config[key] < 1:
+            raise DeblurError(f"--config.{key}={config[key]}: must lie in 0 .. 1, below 1")
+        if key.startswith("lambda_") and not 0 <= config[key] < float("inf"):
+            raise DeblurError(f"--config.{key}={config[key]}: must be a number from 0")
+        if key.endswith("widths") and not all(isinstance(width, int) and width > 0 for width in config[key]):
+            raise DeblurError(f"--config.{key}={tuple(config[key])}: must be whole numbers from 1")
+    if config.get("constant_steps", 0) < 0:  # more than `steps` means that the rate never falls
+        raise DeblurError(f"--config.constant_steps={config.constant_steps}: must be at least 0")
     if not 0 <= config.seed < 2**32:
         raise DeblurError(f"--config.seed={config.seed}: must lie in 0 .. 2**32 - 1")
     shake_family(config)
@@ -594,24 +603,29 @@ def config_of(deblurrer):
 # ----------------------------------------------------------------------------------------------- restoring files
 
 
-def deblur_files(deblurrer, jobs, side_by_side=False):
+def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
     """Restores image files one by one.
 
     Args:
       deblurrer: has `restore`.
-      jobs: [(input path, output path)]; folders are made.
+      jobs: [(input path, output path)], with `draw` a picture's path as third; folders are made.
       side_by_side: write before and after beside one another.
+      draw: uint8 image -> (uint8 picture, line), see `report.figure_of`; or None.
 
     Returns:
       One line for each file that failed; the others are written.
     """
     failures = []
-    for source_path, target in progress(jobs, "deblur"):
+    for source_path, target, *pictures in progress(jobs, "deblur"):
         try:
             image = read_image(source_path)
             restored = deblurrer.restore(image)
             os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
             write_image(target, np.concatenate([image, restored], axis=1) if side_by_side else restored)
+            for path in pictures:
+                picture, line = draw(image)
+                write_image(path, picture)
+                say(f"{path}: {line}")
         except DeblurError as error:
             failures.append(str(error))
         except OSError as error:

@@ -19,7 +19,7 @@ def get_config():
     config.num_res_blocks = 9
 
     # Critic, losses and their weights (section 3.3)
-    config.discriminator_width = 32
+    config.discriminator_width = 16
     config.lambda_content = 100.0
     config.lambda_gp = 10.0
     config.gp_mode = "standard"
@@ -37,18 +37,18 @@ def get_config():
     config.augmentation = "horizontal_flips"
     # The shake for --synthesize and the embedded photographs
     config.shake_length = (12.0, 20.0)
-    config.shake_angle = (0.0, 360.0)
+    config.shake_angle = (-20.0, 20.0)
     config.shake_anxiety = 0.005
     config.shake_noise = 0.0
 
     # Optimisation
-    config.steps = 400
-    config.constant_steps = 200
+    config.steps = 600
+    config.constant_steps = 300
     config.learning_rate = 1e-4
     config.adam_beta1 = 0.5
     config.adam_beta2 = 0.999
 
-    config.checkpoint_every = 200
+    config.checkpoint_every = 300
     config.log_every = 10
-    config.image_every = 200
+    config.image_every = 300
     return config

@@ -284,6 +284,38 @@ def test_deblur_side_by_side_shows_the_input_first(trained, tmp_path):
     np.testing.assert_array_equal(both[:, :30], image)
 
 
+def test_deblur_branches(trained, tmp_path, capsys):
+    model, out = str(tmp_path / "model"), tmp_path / "o"
+    train = ["train", "--config", "two_way/smoke", "--workdir", model, "--config.steps=2", "--config.widths=(3,4,5)"]
+    assert main(train) == 0
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
+    argv = ["deblur", tmp_path / "a.png", "--out", out, "--branches", "--model", model]
+    assert main([str(a) for a in argv]) == 0
+    assert "times that elsewhere" in capsys.readouterr().err
+    assert sorted(os.listdir(out)) == ["a.png", "a_branches.png"]
+    assert read_image(str(out / "a_branches.png")).shape[1] > 4 * 30
+    # never over an input, nor over another's result
+    write_image(str(tmp_path / "a_branches.png"), photograph("coffee.png")[:20, :30])
+    fails(capsys, [*argv[:3], tmp_path, *argv[4:]], "overwrite an input")
+    fails(capsys, [*argv, tmp_path / "a_branches.png"], "a_branches.png already")
+    fails(capsys, [*argv[:-1], trained], "madn has no such picture")
+
+
+def test_deblur_rgcl(trained, tmp_path, capsys):
+    model, out = str(tmp_path / "model"), tmp_path / "o"
+    short = ["--config.steps=1", "--config.alpha=0", "--config.gamma=0"]
+    assert main(["train", "--config", "structures_guided/smoke", "--workdir", model, *short]) == 0
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
+    argv = [str(a) for a in ["deblur", tmp_path / "a.png", "--out", out, "--model", model]]
+    assert main([*argv, "--rgcl", "2.3"]) == 0
+    assert "correlation of RGCL 2.3 with Sobel's" in capsys.readouterr().err
+    assert sorted(os.listdir(out)) == ["a.png", "a_rgcl.png"]
+    fails(capsys, [*argv, "--rgcl", "3.1"], "--rgcl=3.1", "1.1 to 2.3")
+    fails(capsys, [*argv, "--rgcl", ""], "--rgcl=: no such RGCL")
+    fails(capsys, [*argv, "--rgcl", "2.3", "--branches"], "exclude each other")
+    fails(capsys, [*argv[:-1], trained, "--rgcl", "1.1"], "madn has no such picture")
+
+
 def test_deblur_with_an_export_gives_the_same_picture(trained, tmp_path, capsys):
     write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:45, :61])
     assert main(["export", "--model", trained, "--out", str(tmp_path / "saved")]) == 0

@@ -335,3 +335,11 @@ def test_a_batch_may_be_larger_than_the_set(pairs):
     (batch,) = take(pairs, 1, batch_size=7)
     index = stored(batch, "sharp")[:, 0, 0, 2].tolist()
     assert sorted(index[:3]) == sorted(index[3:6]) == [0, 1, 2]
+
+
+def test_targets_are_halved_as_asked(photographs):
+    (batch,) = take(photographs, 1, scales=3, resize="bilinear")
+    full, half, quarter = batch["sharp_scales"]
+    for finer, coarser in ((full, half), (half, quarter)):
+        blocks = finer.reshape(finer.shape[0], coarser.shape[1], 2, coarser.shape[2], 2, 3)
+        np.testing.assert_allclose(coarser, blocks.mean(axis=(2, 4)), atol=1e-6)

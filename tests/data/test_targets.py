@@ -20,12 +20,14 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_half_bicubic_is_that_of_ops(name):
+@pytest.mark.parametrize("resize", targets.HALVES)
+def test_halves_are_those_of_ops(resize, name):
     image = IMAGES[name].astype(np.float32) / 255
     height, width = image.shape[:2]
     out = np.full((height // 2, width // 2, 3), np.nan, np.float32)
-    targets.half_bicubic(image, out=out)
-    np.testing.assert_allclose(out, geometry.half_bicubic(tf.constant(image[None]))[0], atol=1e-6, rtol=0)
+    targets.HALVES[resize](image, out=out)
+    expected = getattr(geometry, f"half_{resize}")(tf.constant(image[None]))[0]
+    np.testing.assert_allclose(out, expected, atol=1e-6, rtol=0)
 
 
 def test_half_bicubic_by_hand():

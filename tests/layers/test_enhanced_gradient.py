@@ -5,102 +5,53 @@ import json
 import numpy as np
 import pytest
 
+from tests.layers.slow import randomised, slow_conv
 from tfdeblur.compat import PRECISIONS, precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.layers import enhanced_gradient as egn
-from tfdeblur.layers.channel_attention import ChannelAttention
 
 
 def values(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def lively(layer, *arguments):
-    """The layer with random weights, made by one call."""
-    layer(*arguments)
-    layer.set_weights([values(*w.shape, seed=n + 1) / 3 for n, w in enumerate(layer.get_weights())])
-    return layer
-
-
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def correlate(x, kernel):
-    """ "Same" correlation of [H, W, C] with [k, k, C, F], zeros beyond the border, pixel by pixel."""
-    k = len(kernel)
-    padded = np.pad(x, [(k // 2, k // 2)] * 2 + [(0, 0)])
-    return np.array(
-        [
-            [np.tensordot(padded[row : row + k, column : column + k], kernel, 3) for column in range(x.shape[1])]
-            for row in range(x.shape[0])
-        ]
-    )
-
-
-def pair(x, conv1, conv2):
-    """conv - ReLU - conv of each image."""
-    return np.stack([correlate(np.maximum(correlate(image, conv1), 0), conv2) for image in x])
+def slow_pair(x, convs):
+    """conv - ReLU - conv."""
+    return slow_conv(np.maximum(slow_conv(x, convs.conv1), 0), convs.conv2)
 
 
 # ------------------------------------------------------------------------------------------------- equations
 
 
-@pytest.mark.parametrize("use_bias", [False, True])
-def test_channel_attention(use_bias):
-    x = values(2, 3, 5, 6)
-    layer = lively(ChannelAttention(reduction=3, use_bias=use_bias), x)
-    squeeze, *biases = layer.get_weights()
-    excite = biases.pop(-2 if use_bias else -1)
-    first, second = biases if use_bias else (0, 0)
-    gates = sigmoid(np.maximum(x.mean(axis=(1, 2)) @ squeeze + first, 0) @ excite + second)
-    assert squeeze.shape == (6, 2) and excite.shape == (2, 6)
-    np.testing.assert_allclose(layer(x), x * gates[:, None, None], atol=1e-5)
-
-
-def test_channel_attention_keeps_one_value_at_least():
-    layer = ChannelAttention(reduction=8)
-    layer(values(1, 2, 2, 4))
-    assert layer.squeeze.kernel.shape == (4, 1)
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
-def test_the_means_of_channels_do_not_lose_digits(policy):
-    x = tf.fill([1, 64, 64, 4], tf.constant(30.0, tf.float64))  # the sum is beyond float16
-    with precision(policy):
-        layer = ChannelAttention(1, use_bias=False)
-        layer(x)
-    layer.set_weights([np.eye(4) / 30, np.eye(4)])
-    result = tf.cast(layer(x), tf.float64)
-    np.testing.assert_allclose(result, 30 * sigmoid(1), rtol=1e-3 if policy == "mixed_float16" else 1e-14)
-
-
 def test_residual_channel_attention_is_equations_2_and_3():
     x = values(2, 4, 5, 4)
-    layer = lively(egn.ResidualChannelAttention(reduction=2), x)
-    conv1, conv2, squeeze, excite = layer.get_weights()
-    t = pair(x, conv1, conv2)
+    layer = randomised(egn.ResidualChannelAttention(reduction=2), x)
+    squeeze, excite = layer.attention.get_weights()
+    t = slow_pair(x, layer.convs)
     gates = sigmoid(np.maximum(t.mean(axis=(1, 2)) @ squeeze, 0) @ excite)
     np.testing.assert_allclose(layer(x), x + t * gates[:, None, None], atol=1e-4)
 
 
 def test_residual_spatial_attention_is_equation_4():
     x = values(2, 6, 5, 3)
-    layer = lively(egn.ResidualSpatialAttention(), x)
-    conv1, conv2, gate = layer.get_weights()
-    t = pair(x, conv1, conv2)
+    layer = randomised(egn.ResidualSpatialAttention(), x)
+    t = slow_pair(x, layer.convs)
     seen = np.stack([t.mean(axis=-1), t.max(axis=-1)], axis=-1)
-    weights = sigmoid(np.stack([correlate(image, gate) for image in seen]))
-    assert gate.shape == (7, 7, 2, 1)
+    weights = sigmoid(slow_conv(seen, layer.gate))
+    assert layer.gate.kernel.shape == (7, 7, 2, 1)
     np.testing.assert_allclose(layer(x), x + t * weights, atol=1e-4)
 
 
 def slow_position_attention(layer, x):
     """Eqs. 5 to 9, place by place."""
-    conv1, conv2, conv3, *linears = layer.get_weights()
-    (l1, b1), (l2, b2), (l3, b3), (l4, b4) = zip(linears[::2], linears[1::2], strict=True)
+    linears = [part.get_weights() for part in (layer.query, layer.key, layer.value, layer.exit)]
+    (l1, b1), (l2, b2), (l3, b3), (l4, b4) = linears
     out = np.zeros_like(x)
-    for n, u in enumerate(pair(x, conv1, conv2) @ conv3[0, 0]):
+    for n, u in enumerate(slow_conv(slow_pair(x, layer.convs), layer.conv3)):
         places = u.reshape(-1, u.shape[-1])
         keys, seen = places @ l2 + b2, places @ l3 + b3
         for index, place in enumerate(places):
@@ -113,7 +64,7 @@ def slow_position_attention(layer, x):
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
 def test_position_attention_is_equations_5_to_9(residual, at_once, monkeypatch):
     x = values(2, 4, 5, 8) / 2
-    layer = lively(egn.PositionAttention(reduction=4, residual=residual), x)
+    layer = randomised(egn.PositionAttention(reduction=4, residual=residual), x)
     monkeypatch.setattr("tfdeblur.ops.attention.piece_bytes", lambda: 4 * 2 * 20 * at_once)
     expected = slow_position_attention(layer, x) + (x if residual else 0)
     np.testing.assert_allclose(layer(x), expected, atol=1e-4)
@@ -124,7 +75,7 @@ def test_position_attention_is_equations_5_to_9(residual, at_once, monkeypatch):
 
 def test_a_module_is_its_three_attentions_in_the_papers_order():
     x = values(1, 4, 4, 8) / 2
-    module = lively(egn.EnhancedGradientModule(reduction=2), x)
+    module = randomised(egn.EnhancedGradientModule(reduction=2), x)
     channel, spatial, position = module.parts
     assert isinstance(channel, egn.ResidualChannelAttention) and isinstance(position, egn.PositionAttention)
     np.testing.assert_allclose(module(x), position(spatial(channel(x))), atol=1e-5)
@@ -132,12 +83,11 @@ def test_a_module_is_its_three_attentions_in_the_papers_order():
 
 def test_a_module_without_attention_is_its_convolutions():
     x = values(1, 4, 5, 3)
-    module = lively(egn.EnhancedGradientModule(attention=False), x)
-    weights = module.get_weights()
-    assert len(weights) == 6
+    module = randomised(egn.EnhancedGradientModule(attention=False), x)
+    assert len(module.weights) == 6
     expected = x
-    for conv1, conv2 in zip(weights[::2], weights[1::2], strict=True):
-        expected = expected + pair(expected, conv1, conv2)
+    for convs in module.parts:
+        expected = expected + slow_pair(expected, convs)
     np.testing.assert_allclose(module(x), expected, rtol=1e-4, atol=1e-3)
 
 
@@ -175,7 +125,7 @@ def test_a_new_one_changes_nothing_in_half_precision(policy):
 def test_the_gradient_map_is_added_at_the_features_size():
     layer = network(FEATURES, GRADIENT)
     pooled = GRADIENT.reshape(2, 3, 4, 4, 4, 3).mean(axis=(2, 4))
-    added = np.stack([correlate(image, layer.gradient_conv.get_weights()[0]) for image in pooled])
+    added = slow_conv(pooled, layer.gradient_conv)
     z = FEATURES @ layer.entry.get_weights()[0][0, 0] + added
     expected = FEATURES + layer.egms[0](z.astype(np.float32)).numpy() @ layer.exit.get_weights()[0][0, 0]
     np.testing.assert_allclose(layer(FEATURES, GRADIENT), expected, atol=1e-4)

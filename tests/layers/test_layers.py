@@ -79,6 +79,16 @@ def test_separable_is_depthwise_then_pointwise():
     np.testing.assert_allclose(layer(x)[0], middle @ pointwise[0, 0] + bias, rtol=1e-4, atol=1e-4)
 
 
+def test_separable_reflect_conv_is_depthwise_then_pointwise():
+    x = values(1, 9, 8, 2)
+    layer = with_lively_weights(ReflectConv(3, 7, separable=True), x)
+    depthwise, pointwise, bias = layer.get_weights()
+    padded = np.pad(x[0], [(3, 3), (3, 3), (0, 0)], mode="reflect")
+    middle = [correlate(padded[..., c : c + 1], depthwise[:, :, c : c + 1], 1) for c in range(2)]
+    expected = np.concatenate(middle, axis=-1) @ pointwise[0, 0] + bias
+    np.testing.assert_allclose(layer(x)[0], expected, rtol=1e-4, atol=1e-4)
+
+
 def scatter(x, kernel, strides):
     """torch's ConvTranspose2d(padding=1, output_padding=1) where the stride is 2: every pixel paints the kernel."""
     k, el = kernel.shape[:2]

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.losses.pixel import mean_absolute_error, mean_squared_error, multi_scale_half_squared_error
+from tfdeblur.losses.pixel import (
+    directional_gradient_error,
+    mean_absolute_error,
+    mean_squared_error,
+    multi_scale_squared_error,
+)
 
 
 def pair(shape=(3, 4, 5, 3), seed=0):
@@ -52,17 +57,17 @@ def test_short_floats_are_lifted_before_the_arithmetic(loss, expected, dtype):
 def test_multi_scale_by_hand():
     predictions = [tf.fill([2, 4, 4, 3], 2.0), tf.fill([2, 2, 2, 3], 5.0)]
     targets = [tf.zeros([2, 4, 4, 3]), tf.fill([2, 2, 2, 3], 2.0)]
-    # 0.5 * 1 * 2^2 + 0.5 * 10 * 3^2: each scale has its own number of elements
-    np.testing.assert_allclose(multi_scale_half_squared_error(predictions, targets, (1, 10)), [47, 47])
+    # 1 * 2^2 + 10 * 3^2: each scale has its own number of elements
+    np.testing.assert_allclose(multi_scale_squared_error(predictions, targets, (1, 10)), [94, 94])
 
 
 def test_multi_scale_against_a_slow_reference():
     scales = [pair((2, size, size, 3), seed=size) for size in (8, 4, 2)]
     weights = (0.5, 2.0, 7.0)
-    result = multi_scale_half_squared_error(
+    result = multi_scale_squared_error(
         [tf.constant(prediction) for prediction, _ in scales], [target for _, target in scales], weights
     )
-    expected = sum(weight / 2 * np.array(slow_mean(*scale, 2)) for scale, weight in zip(scales, weights, strict=True))
+    expected = sum(weight * np.array(slow_mean(*scale, 2)) for scale, weight in zip(scales, weights, strict=True))
     assert result.shape == (2,) and result.dtype == tf.float32
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
@@ -70,12 +75,42 @@ def test_multi_scale_against_a_slow_reference():
 def test_multi_scale_refuses_lists_of_different_lengths():
     image = tf.zeros([1, 2, 2, 3])
     with pytest.raises(ValueError):
-        multi_scale_half_squared_error([image, image], [image], (1.0, 1.0))
+        multi_scale_squared_error([image, image], [image], (1.0, 1.0))
     with pytest.raises(ValueError):
-        multi_scale_half_squared_error([image, image], [image, image], (1.0,))
+        multi_scale_squared_error([image, image], [image, image], (1.0,))
 
 
-@pytest.mark.parametrize("loss", [mean_absolute_error, mean_squared_error])
+def test_directional_gradient_by_hand():
+    target = np.zeros((2, 2, 3, 1), np.float32)
+    prediction = target.copy()
+    prediction[0, ..., 0] = [[1, 4, 2], [7, 7, -1]]
+    # horizontal 3, -2 / 0, -8: mean 13/4; vertical 6, 3, -3: mean 4
+    prediction[1] = 5  # the same everywhere: no gradient
+    np.testing.assert_allclose(directional_gradient_error(prediction, target), [7.25, 0], rtol=1e-6)
+    np.testing.assert_allclose(directional_gradient_error(target, prediction), [7.25, 0], rtol=1e-6)
+    np.testing.assert_allclose(directional_gradient_error(prediction + 1, prediction), [0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_directional_gradient_against_a_slow_reference(dtype):
+    """Eq. 9: the gradient of each image first, then their difference."""
+    prediction, target = (image.astype(dtype) for image in pair())
+    expected = []
+    for one, other in zip(prediction.astype(float), target.astype(float), strict=True):
+        height, width, channels = one.shape
+        horizontal, vertical = [], []
+        for y, x, c in np.ndindex(height, width, channels):
+            if x + 1 < width:
+                horizontal.append(abs((other[y, x + 1, c] - other[y, x, c]) - (one[y, x + 1, c] - one[y, x, c])))
+            if y + 1 < height:
+                vertical.append(abs((other[y + 1, x, c] - other[y, x, c]) - (one[y + 1, x, c] - one[y, x, c])))
+        expected.append(sum(horizontal) / len(horizontal) + sum(vertical) / len(vertical))
+    result = directional_gradient_error(tf.constant(prediction), tf.constant(target))
+    assert result.shape == (3,) and result.dtype == tf.float32
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [mean_absolute_error, mean_squared_error, directional_gradient_error])
 def test_slope_is_zero_and_finite_where_both_are_equal(loss):
     image = tf.fill([1, 3, 3, 3], 0.5)
     with tf.GradientTape() as tape:

@@ -228,6 +228,11 @@ def test_pyramid_is_finest_first_and_halves_the_level_before():
     assert len(pyramid(tf.constant(images), 1)) == 1
 
 
+def test_a_bilinear_pyramid():
+    levels = pyramid(columns([1, 3, 0, 8]), 3, half_bilinear)
+    assert [level.shape[2] for level in levels] == [4, 2, 1] and float(levels[2][0, 0, 0, 0]) == 3
+
+
 # ------------------------------------------------------------------------------------------------- padding
 
 

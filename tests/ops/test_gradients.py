@@ -1,4 +1,4 @@
-"""THE Sobel and EGNet's gradient map: steps and ramps by hand, then TensorFlow's and slow versions."""
+"""THE Sobel, forward differences and EGNet's gradient map: by hand, then TensorFlow's and slow versions."""
 
 import itertools
 import math
@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.ops.gradients import box_mean, enhanced_gradient, laplacian, sobel_components, sobel_magnitude
+from tfdeblur.ops.gradients import (
+    box_mean,
+    enhanced_gradient,
+    forward_differences,
+    laplacian,
+    sobel_components,
+    sobel_magnitude,
+)
 
 
 def along_width(values, height=5):
@@ -83,6 +90,13 @@ def test_channels_do_not_mix():
     magnitude = sobel_magnitude(tf.constant(image)).numpy()
     np.testing.assert_allclose(magnitude[..., [0, 2]], 1e-3, rtol=1e-3)
     np.testing.assert_allclose(magnitude[:, :, 1:3, 1], 4, atol=1e-6)
+
+
+def test_forward_differences_by_hand():
+    image = np.float32([[1, 4, 2], [7, 7, -1]])[None, :, :, None]
+    horizontal, vertical = forward_differences(tf.constant(image))
+    np.testing.assert_array_equal(horizontal[0, :, :, 0], [[3, -2], [0, -8]])
+    np.testing.assert_array_equal(vertical[0, :, :, 0], [[6, 3, -3]])
 
 
 # ------------------------------------------------------------------------------------------------ EGNet's Eq. 15

@@ -159,12 +159,6 @@ def pairs_of(count, side=8, seed=0):
 # ----------------------------------------------------------------------------------------- replicas
 
 
-@pytest.fixture(scope="module")
-def two_cpus():
-    """One strategy for all tests: TensorFlow confuses the collectives of two on the same devices."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 @pytest.mark.parametrize("weight", [0.1, 100.0], ids=["not clipped", "clipped"])
 def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight, two_cpus, toy_trainer):
     steps = [pairs_of(4, seed=seed) for seed in range(3)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
+from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.wgan import WganTrainer, samples_per_step
 
 
@@ -39,14 +40,14 @@ class Objective:
         return {"difference": difference, "penalty": 0.5 * mix * critic.w**2}
 
 
-def trainer(critic_batches, batch_size=2, updates=3):
+def trainer(critic_batches, batch_size=2, updates=3, optimizer=tf.keras.optimizers.SGD):
     generator, critic = Scale(value=0.5), Scale(critic=True, value=0.25)
     return WganTrainer(
         generator=generator,
         discriminator=critic,
         objective=Objective(),
-        generator_optimizer=tf.keras.optimizers.SGD(0.1),
-        discriminator_optimizer=tf.keras.optimizers.SGD(0.2),
+        generator_optimizer=optimizer(0.1),
+        discriminator_optimizer=optimizer(0.2),
         global_batch_size=batch_size,
         clip_mode="none",
         critic_updates=updates,
@@ -55,8 +56,8 @@ def trainer(critic_batches, batch_size=2, updates=3):
     )
 
 
-def batch_of(count):
-    rng = np.random.default_rng(0)
+def batch_of(count, seed=0):
+    rng = np.random.default_rng(seed)
     return {name: tf.constant(rng.uniform(size=(count, 2, 2, 3)), tf.float32) for name in ("blurred", "sharp")}
 
 
@@ -101,16 +102,39 @@ def test_mixing_weights_depend_on_seed_step_and_place_alone():
     assert not np.isin(mixes(1), first).any() and not np.isin(mixes(0, seed=8), first).any()
 
 
-def test_two_replicas_mix_as_one_does():
-    devices = tf.config.list_logical_devices("CPU")
-    if len(devices) < 2:
-        pytest.skip("one device only")
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
-    with strategy.scope():
+@pytest.mark.parametrize("one_mix", [False, True])
+def test_two_replicas_mix_as_one_does(two_cpus, one_mix):
+    with two_cpus.scope():
         player = trainer("same")
-    found = strategy.run(lambda: player._mix(0, tf.zeros([1, 2, 2, 3])))
-    together = np.concatenate([value.numpy() for value in strategy.experimental_local_results(found)])
-    np.testing.assert_array_equal(together, trainer("same")._mix(0, tf.zeros([2, 2, 2, 3])))
+    alone = trainer("same")
+    player.one_mix = alone.one_mix = one_mix
+    found = two_cpus.run(lambda: player._mix(0, tf.zeros([1, 2, 2, 3])))
+    together = np.concatenate([value.numpy() for value in two_cpus.experimental_local_results(found)])
+    np.testing.assert_array_equal(together, alone._mix(0, tf.zeros([2, 2, 2, 3])))
+    assert (together[0] == together[1]) == one_mix
+
+
+@pytest.mark.parametrize("critic_batches", ["fresh", "same"])
+def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(critic_batches, tmp_path):
+    batches = [batch_of(samples_per_step(2, 3, critic_batches), seed) for seed in range(4)]
+
+    def player():
+        return trainer(critic_batches, optimizer=tf.keras.optimizers.Adam)
+
+    whole, first, second = player(), player(), player()
+    for batch in batches:
+        whole.train_step(batch)
+    for batch in batches[:2]:
+        first.train_step(batch)
+    metadata = {"config": {}, "precision": "", "data": {}}
+    Checkpoints(str(tmp_path), first, metadata).save()
+    Checkpoints(str(tmp_path), second, metadata).restore()
+    for batch in batches[2:]:
+        second.train_step(batch)
+    assert int(second.step) == 4
+    for one, other in ((whole.generator, second.generator), (whole.discriminator, second.discriminator)):
+        assert float(one.w) == float(other.w)
+    assert float(whole.discriminator.w) != float(first.discriminator.w)
 
 
 def test_a_step_takes_a_batch_for_each_critic_update():

@@ -20,18 +20,38 @@ def _define(values, argv):
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=values)
     common.define_precision(values, default="float32")
     flags.DEFINE_bool("side_by_side", False, "Write before and after in one picture.", flag_values=values)
+    flags.DEFINE_bool(
+        "branches",
+        False,
+        "two_way: also write <name>_branches.png, the upper, the lower and the summed result side by side.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "rgcl",
+        None,
+        "structures_guided: also write <name>_rgcl.png, what one RGCL answers beside Sobel; BLOCK.PATH, as in 10.3.",
+        flag_values=values,
+    )
 
 
 def _run(values, arguments):
-    jobs, failures = plan(arguments, values.out)
+    if values.branches and values.rgcl is not None:
+        raise DeblurError("--branches and --rgcl exclude each other: they are pictures of different systems")
+    figure, which = None, []
+    if values.branches:
+        figure = "branches"
+    if values.rgcl is not None:
+        figure, which = "rgcl", [values.rgcl]
+    jobs, failures = plan(arguments, values.out, figure)
     asked = len(jobs) + len(failures)
     if jobs:
-        from tfdeblur import runner
+        from tfdeblur import report, runner
         from tfdeblur.inference import load
 
         deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
         runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
-        failures += runner.deblur_files(deblurrer, jobs, values.side_by_side)
+        draw = figure and report.figure_of(deblurrer, figure, *which)
+        failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)
     for line in failures:
         print(f"tfdeblur: error: {line}", file=sys.stderr)
     if jobs:
@@ -39,12 +59,17 @@ def _run(values, arguments):
     return 1 if failures else 0
 
 
-def plan(arguments, out):
+def plan(arguments, out, figure=None):
     """What to restore, and what cannot be.
 
+    Args:
+      arguments: files, globs, folders.
+      out: folder of the results.
+      figure: name of a picture that is written beside each result, as <result>_<name>.png.
+
     Returns:
-      ([(input path, output path)], [one line for each argument or file that is left out]); no output is an input or
-      another's output.
+      ([(input path, output path, the picture's path if there is one)], [one line for each argument or file that is
+      left out]); no output is an input or another's output.
     """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
@@ -60,15 +85,20 @@ def plan(arguments, out):
     found = list({os.path.realpath(path): (path, name) for path, name in found}.values())
     inputs = {os.path.realpath(path) for path, _ in found}
     taken = {}
+    jobs = []
     for path, name in found:
         target = os.path.join(out, name + ".png")
-        if os.path.realpath(target) in inputs:
-            failures.append(f"{path}: {target} would overwrite an input; name another folder with --out")
-        elif target in taken:
-            failures.append(f"{path}: {taken[target]} becomes {target} already; restore it into another folder")
+        written = [target, *([os.path.join(out, f"{name}_{figure}.png")] if figure else [])]
+        over = [file for file in written if os.path.realpath(file) in inputs]
+        double = [file for file in written if file in taken]
+        if over:
+            failures.append(f"{path}: {over[0]} would overwrite an input; name another folder with --out")
+        elif double:
+            failures.append(f"{path}: {taken[double[0]]} becomes {double[0]} already; restore it into another folder")
         else:
-            taken[target] = path
-    return [(path, target) for target, path in taken.items()], failures
+            taken |= dict.fromkeys(written, path)
+            jobs.append((path, *written))
+    return jobs, failures
 
 
 def _expand(argument, out):

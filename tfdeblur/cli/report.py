@@ -1,6 +1,7 @@
 """`tfdeblur report`: see SUMMARY."""
 
 import os
+import re
 import sys
 
 from absl import flags
@@ -8,8 +9,8 @@ from absl import flags
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """Draws a scalar of training over the steps for one or several work directories. Runs whose names differ only
-in what stands after the last "-", such as their seed, share a colour."""
+SUMMARY = """Draws a scalar of training over the steps for one or several work directories. Runs whose names differ
+only in a number after the last "-", their seed, share a colour."""
 
 
 def _define(values, argv):
@@ -28,7 +29,7 @@ def _run(values, arguments):
     series = {}
     for workdir in arguments:
         name = os.path.basename(os.path.abspath(workdir))
-        series.setdefault(name.rpartition("-")[0] or name, []).append(report.read_scalar(workdir, values.scalar))
+        series.setdefault(re.sub(r"-\d+$", "", name) or name, []).append(report.read_scalar(workdir, values.scalar))
     write_image(values.out, report.curves(series, values.scalar))
     print(f"written: {values.out}")
     return 0

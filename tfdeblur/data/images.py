@@ -43,6 +43,17 @@ def list_images(folder):
     if not folder.is_dir():
         raise DeblurError(f"{folder}: {'is not a folder' if folder.exists() else 'no such folder'}")
 
+    names = walk_files(folder, skip=lambda name: name.startswith("."))
+    found = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+    if not found:
+        raise DeblurError(f"{folder}: no images in this folder (looked for {' '.join(IMAGE_SUFFIXES)})")
+    return found
+
+
+def walk_files(folder, skip):
+    """Sorted relative posix names of all files below a folder but those that `skip` (name -> bool) leaves out, folders
+    too; linked sub-folders are followed. Raises DeblurError for a folder that cannot be listed."""
+
     def stop(error):
         raise DeblurError(f"{error.filename}: cannot be listed ({error.strerror})") from error
 
@@ -53,13 +64,10 @@ def list_images(folder):
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and not here.startswith(os.path.realpath(os.path.join(parent, name)) + os.sep)
+            if not skip(name) and not here.startswith(os.path.realpath(os.path.join(parent, name)) + os.sep)
         ]
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
-                found.append(Path(parent, name).relative_to(folder).as_posix())
-    if not found:
-        raise DeblurError(f"{folder}: no images in this folder (looked for {' '.join(IMAGE_SUFFIXES)})")
+        relative = Path(parent).relative_to(folder)
+        found += [(relative / name).as_posix() for name in files if not skip(name)]
     return sorted(found)
 
 

@@ -67,7 +67,7 @@ def saturate(image, factor):
     return np.rint(np.clip(grey + np.float32(factor) * (image - grey), 0, 255)).astype(np.uint8)
 
 
-def make_batch(pairs, scales=1, gradient=False, empty=_new):
+def make_batch(pairs, scales=1, resize="bicubic", gradient=False, empty=_new):
     """A batch out of crops: see `batches`.
 
     Args:
@@ -85,7 +85,7 @@ def make_batch(pairs, scales=1, gradient=False, empty=_new):
             out[...] = image
             out /= np.float32(255)  # in two passes: a third faster than one that casts and divides
         for level in range(1, scales):
-            targets.half_bicubic(pyramid[level - 1][sample], out=pyramid[level][sample])
+            targets.HALVES[resize](pyramid[level - 1][sample], out=pyramid[level][sample])
         if gradient:
             targets.sobel_magnitude(after, out=edges[sample])
     batch = {"blurred": blurred, "sharp": pyramid[0], "sharp_scales": tuple(pyramid)}
@@ -114,7 +114,19 @@ class Buffers:
         return owner.reshape(shape)
 
 
-def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation="none", scales=1, gradient=False):
+def batches(
+    source,
+    store,
+    *,
+    crop,
+    batch_size,
+    seed,
+    start_step=0,
+    augmentation="none",
+    scales=1,
+    resize="bicubic",
+    gradient=False,
+):
     """An endless tf.data.Dataset of training batches from step `start_step` on.
 
     Args:
@@ -124,7 +136,8 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
       batch_size: samples in the (global) batch.
       seed: int.
       augmentation: a key of AUGMENTATIONS; one draw serves both images of a pair.
-      scales: levels of the bicubic target pyramid.
+      scales: levels of the target pyramid.
+      resize: how it is halved, "bicubic" or "bilinear".
       gradient: whether the Sobel map of the sharp images is wanted.
 
     Yields:
@@ -148,7 +161,7 @@ def batches(source, store, *, crop, batch_size, seed, start_step=0, augmentation
                 factor = saturation_factor(generator(seed, step, sample, COLOURS))
                 pair = [saturate(image, factor) for image in pair] if factor != 1.0 else pair
             pairs.append(pair)
-        batch = make_batch(pairs, scales, gradient, buffers.empty)
+        batch = make_batch(pairs, scales, resize, gradient, buffers.empty)
         return [batch["blurred"], *batch["sharp_scales"], *([batch["sharp_gradient"]] if gradient else [])]
 
     def load(step):

@@ -10,10 +10,10 @@ import json
 import os
 import pathlib
 import secrets
-import shutil
 
 import numpy as np
 
+from tfdeblur.data import store as images_store
 from tfdeblur.data.images import Header, some_of
 from tfdeblur.data.shaken import ShakenSource
 from tfdeblur.data.sources import PairSource, silent
@@ -31,13 +31,7 @@ def refuse_small_disk(found, folder):
         there = read_entries(os.path.join(folder, split))
         missing = [index for index, name in enumerate(source.names) if name not in there]
         needed += sum(source.decoded_bytes(index) for index in missing)
-    parent = next(path for path in [pathlib.Path(folder), *pathlib.Path(folder).absolute().parents] if path.is_dir())
-    free = shutil.disk_usage(parent).free
-    if needed > 0.98 * free:
-        raise DeblurError(
-            f"{folder}: the decoded images of {' and '.join(found)} need {needed / 1e6:,.0f} MB and "
-            f"{free / 1e6:,.0f} MB are free; free some space or name another folder with --out"
-        )
+    images_store.refuse_small_disk(folder, needed, "--out", f"images of {' and '.join(found)}")
 
 
 def prepare(source, split, folder, progress=iter, log=silent):

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -82,7 +83,8 @@ def open_store(source, sizes, folder, progress=iter, log=print, room="--cache_di
                 # Lines that no longer hold would do so again once the pixels have grown beyond their places.
                 _write_index(folder, wanted, entries)
             if missing:
-                _refuse_small_disk(source, sizes, missing, folder, room, log)
+                needed = sum(sizes[i][0] * sizes[i][1] * 3 * source.image_count(i) for i in missing)
+                log(_intent(source, missing, folder, needed, refuse_small_disk(folder, needed, room)))
                 _decode(source, missing, wanted, entries, folder, progress)
         return ImageStore(folder, [entries[name] for name in source.names])
     except OSError as error:
@@ -141,18 +143,27 @@ def _clear(folder):
             os.remove(os.path.join(folder, name))
 
 
-def _refuse_small_disk(source, sizes, missing, folder, room, log):
-    needed = sum(sizes[i][0] * sizes[i][1] * 3 * source.image_count(i) for i in missing)
-    count = sum(source.image_count(i) for i in missing)
-    free = shutil.disk_usage(folder).free
-    kept = len(source) - len(missing)
-    there = f" ({kept} of {len(source)} are there already)" if kept else ""
-    log(f"decoding {count} images into {folder}{there}: {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
+def refuse_small_disk(folder, needed, room, what="images"):
+    """DeblurError where `needed` bytes of decoded images do not fit; returns how many bytes are free.
+
+    folder: need not be there yet; room: the flag that names another folder.
+    """
+    there = next(path for path in [pathlib.Path(folder), *pathlib.Path(folder).absolute().parents] if path.is_dir())
+    free = shutil.disk_usage(there).free
     if needed > 0.98 * free:
         raise DeblurError(
-            f"{folder}: the decoded images need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; "
+            f"{folder}: the decoded {what} need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free; "
             f"free some space or name another folder with {room}"
         )
+    return free
+
+
+def _intent(source, missing, folder, needed, free):
+    """What is going to be written, in a line."""
+    count = sum(source.image_count(i) for i in missing)
+    kept = len(source) - len(missing)
+    there = f" ({kept} of {len(source)} are there already)" if kept else ""
+    return f"decoding {count} images into {folder}{there}: {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free"
 
 
 def _decode(source, missing, stamps, entries, folder, progress):

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from tfdeblur.data.images import walk_files
 from tfdeblur.errors import DeblurError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -36,7 +37,7 @@ def read_tree(place):
         raise DeblurError(f"{place}: no such folder or archive")
     root = place.resolve()  # of ".", too, the name is known then
     if place.is_dir():
-        plain = {f"{root.name}/{name}": place / name for name in _walk(place)}
+        plain = {f"{root.name}/{name}": place / name for name in walk_files(place, skip=_is_litter)}
     else:
         plain = {root.name: place}
     zips = {name: path for name, path in plain.items() if name.lower().endswith(".zip")}
@@ -100,26 +101,6 @@ def extract(archive, log=print):
 
 def _is_litter(name):
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-
-
-def _walk(folder):
-    """Sorted relative posix names of all files below a folder; linked sub-folders are followed."""
-
-    def stop(error):
-        raise DeblurError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
-        # A link to a folder that it lies in would go round for ever.
-        here = os.path.realpath(parent) + os.sep
-        folders[:] = [
-            name
-            for name in folders
-            if not _is_litter(name) and not here.startswith(os.path.realpath(os.path.join(parent, name)) + os.sep)
-        ]
-        relative = Path(parent).relative_to(folder)
-        found += [(relative / name).as_posix() for name in names if not _is_litter(name)]
-    return sorted(found)
 
 
 def _zip_members(path):

@@ -37,8 +37,8 @@ def gradient_penalty(critic, real, fake, mix, mode="standard"):
 
     standard: (||grad_x D(x)||_2 - 1)^2 at x = mix real + (1 - mix) fake, the norm over all pixels and channels
     (Gulrajani et al. 2017, Eq. 3), D as in `wasserstein`.
-    deblurgan: what DeblurGAN's released code computes: the sum of the patch map is differentiated, one mix serves the
-    whole batch, and the norm is over the channels of each pixel, (norm - 1)^2 averaged over the pixels.
+    deblurgan: what DeblurGAN's released code computes: the sum of the patch map is differentiated, and the norm is over
+    the channels of each pixel, (norm - 1)^2 averaged over the pixels. There one mix serves the whole batch.
 
     Args:
       critic: images -> [B, h, w, 1], float32, each sample by itself.
@@ -47,8 +47,6 @@ def gradient_penalty(critic, real, fake, mix, mode="standard"):
       mode: one of GP_MODES.
     """
     real, fake = tf.cast(real, tf.float32), tf.cast(fake, tf.float32)
-    if mode == "deblurgan":
-        mix = tf.repeat(mix[:1], tf.shape(mix)[0])
     mix = tf.reshape(mix, [-1, 1, 1, 1])
     images = mix * real + (1.0 - mix) * fake
     with tf.GradientTape() as tape:

@@ -1,6 +1,7 @@
 """Pixel losses; each returns float32 [B]."""
 
 from tfdeblur.compat import tf
+from tfdeblur.ops.gradients import forward_differences
 
 
 def _mean_per_sample(values):
@@ -39,8 +40,8 @@ def charbonnier(prediction, target, epsilon=1e-3):
     return _mean_per_sample(tf.sqrt(tf.square(difference) + epsilon**2))
 
 
-def multi_scale_half_squared_error(predictions, targets, weights):
-    """sum_i w_i / (2 N_i) ||prediction_i - target_i||^2, N_i = number of elements (MADN Eq. 12).
+def multi_scale_squared_error(predictions, targets, weights):
+    """sum_i w_i / N_i ||prediction_i - target_i||^2, N_i = number of elements (MADN Eq. 12, Two-Way Eq. 2).
 
     Args:
       predictions, targets: lists of float [B, h_i, w_i, C], one per scale.
@@ -48,7 +49,21 @@ def multi_scale_half_squared_error(predictions, targets, weights):
     """
     return tf.add_n(
         [
-            0.5 * weight * mean_squared_error(prediction, target)
+            weight * mean_squared_error(prediction, target)
             for prediction, target, weight in zip(predictions, targets, weights, strict=True)
         ]
     )
+
+
+def directional_gradient_error(prediction, target):
+    """mean |d_h target - d_h prediction| + mean |d_v target - d_v prediction|, d = forward differences.
+
+    The gradient loss of the structures-guided GAN (its Eq. 9), averaged over channels, too. Each mean is over the
+    differences that exist: one column fewer, one row fewer than the image has.
+
+    Args:
+      prediction, target: float [B, H, W, C], H and W from 2.
+    """
+    difference = tf.cast(prediction, tf.float32) - tf.cast(target, tf.float32)
+    horizontal, vertical = forward_differences(difference)  # they are linear
+    return _mean_per_sample(tf.abs(horizontal)) + _mean_per_sample(tf.abs(vertical))

@@ -143,6 +143,16 @@ def mirror_index(count, size):
     return tf.minimum(folded, period - folded)
 
 
+def require_multiple(images, multiple):
+    """ValueError where a side of [B, H, W, C], as far as it is known, does not divide by `multiple`."""
+    for side in images.shape[1:3]:
+        if side is not None and side % multiple:
+            raise ValueError(
+                f"an image of {images.shape[1:3]}: both sides must be multiples of {multiple}; "
+                "ops.geometry.pad_to_multiple pads, a Deblurrer takes any size"
+            )
+
+
 def pad_to_multiple(images, multiple):
     """Mirrors images at the bottom and right up to the next multiple of `multiple`.
 

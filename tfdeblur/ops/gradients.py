@@ -1,4 +1,4 @@
-"""THE Sobel of the package, and the gradient map of EGNet."""
+"""Image gradients: THE Sobel of the package, forward differences, and the gradient map of EGNet."""
 
 from tfdeblur.compat import tf
 
@@ -39,6 +39,18 @@ def sobel_magnitude(images):
     """
     horizontal, vertical = sobel_components(images)
     return tf.sqrt(tf.square(horizontal) + tf.square(vertical) + 1e-6)
+
+
+def forward_differences(images):
+    """(horizontal, vertical): x[.., w + 1] - x[.., w] along the width, x[h + 1, ..] - x[h, ..] along the height.
+
+    Args:
+      images: float [B, H, W, C].
+
+    Returns:
+      float [B, H, W - 1, C] and [B, H - 1, W, C]: no difference reaches over the border.
+    """
+    return images[:, :, 1:] - images[:, :, :-1], images[:, 1:] - images[:, :-1]
 
 
 def laplacian(images):

@@ -9,14 +9,18 @@ from tfdeblur.errors import DeblurError
 SYSTEMS = {
     "madn": "Multi-scale GAN with gradient guidance (Zhu, Xu, Choi, Su)",
     "improved_deblurgan": "Improved DeblurGAN: dense block, depthwise separable convolutions (Zhang, Wang)",
+    "two_way": "Multi-scale two-way network (Cheng, Luo, Xu, Li, Xiao, Pei)",
+    "structures_guided": "Structures-guided GAN: a sub-network of learned gradients, a gradient loss (Qi)",
     "egnet": "EGNet: MPRNet with an enhanced gradient network (Zhao, Di, Gao)",
     "egnet_ensemble": "EGNet's self-ensemble: three results of a trained EGNet or MPRNet, fused",
-    "deblurgan": "DeblurGAN, its baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
+    "deblurgan": "DeblurGAN, a baseline (Kupyn, Budzan, Mykhailych, Mishkin, Matas)",
     "mprnet": "MPRNet, EGNet's base (Zamir, Arora, Khan, Hayat, Khan, Yang, Shao)",
 }
 MODULES = {
     "madn": "tfdeblur.systems.madn.system",
     "improved_deblurgan": "tfdeblur.systems.improved_deblurgan.system",
+    "two_way": "tfdeblur.systems.two_way.system",
+    "structures_guided": "tfdeblur.systems.structures_guided.system",
     "egnet": "tfdeblur.systems.egnet.system",
     "egnet_ensemble": "tfdeblur.systems.egnet.ensemble.system",
     "deblurgan": "tfdeblur.systems.deblurgan.system",

@@ -1,7 +1,7 @@
 """A generator against a Wasserstein critic: several updates of the critic to one of the generator."""
 
 from tfdeblur.compat import tf
-from tfdeblur.training.gan import GanTrainer, scale_loss
+from tfdeblur.training.gan import GanTrainer
 
 CRITIC_BATCHES = ("fresh", "same")
 
@@ -18,23 +18,24 @@ class WganTrainer(GanTrainer):
     "same": all updates of a step see one batch and the same restored images, as in DeblurGAN's code.
 
     Args:
-      generator, discriminator, generator_optimizer, discriminator_optimizer: see `GanTrainer`; the critic computes
-        in float32 whole.
+      generator, discriminator, generator_optimizer, discriminator_optimizer, clip_mode: see `GanTrainer`; the critic
+        computes in float32 whole.
       objective: has `generator_losses(outputs, batch, critic)` and `critic_losses(restored, batch, critic, mix)`, each
         a dict of name -> [B]; mix: float32 [B] in [0, 1), see `gradient_penalty`.
       global_batch_size: samples of one update over all replicas.
       critic_updates, critic_batches: see above.
       seed: of the mixing weights, which depend on it, the step and the sample's place in the global batch alone.
+      one_mix: whether the first sample's weight serves the whole global batch, as in DeblurGAN's code.
     """
 
-    def __init__(self, *, critic_updates=5, critic_batches="fresh", seed=0, **arguments):
+    def __init__(self, *, critic_updates=5, critic_batches="fresh", seed=0, one_mix=False, **arguments):
         super().__init__(**arguments)
         self.critic_updates = critic_updates
         self.critic_batches = critic_batches
         self.seed = seed
+        self.one_mix = one_mix
 
     def train_step(self, batch):
-        logs = {}
         part, restored = batch, None
         for update in range(self.critic_updates):
             if self.critic_batches == "fresh":
@@ -48,18 +49,10 @@ class WganTrainer(GanTrainer):
                 )
                 loss = tf.add_n(list(terms.values()))
             norm = self._update(self.discriminator, self.discriminator_optimizer, tape, loss)
-        logs |= {f"discriminator/{name}": value for name, value in terms.items()}
-        logs["discriminator/loss"] = loss
-        logs["discriminator/gradient_norm"] = norm
-
-        with tf.GradientTape() as tape:
-            outputs = self.generator(part["blurred"], training=True)
-            terms = self._average(self.objective.generator_losses(outputs, part, self.discriminator))
-            loss = tf.add_n(list(terms.values()))
-            scaled_loss = scale_loss(loss, self.generator_optimizer)
-        logs |= {f"generator/{name}": value for name, value in terms.items()}
-        logs["generator/loss"] = loss
-        logs["generator/gradient_norm"] = self._update(self.generator, self.generator_optimizer, tape, scaled_loss)
+        logs = self._logs("discriminator", terms, loss, norm)
+        logs |= self._train_generator(
+            part, lambda outputs, part: self.objective.generator_losses(outputs, part, self.discriminator)
+        )
         self.step.assign_add(1)
         return logs
 
@@ -67,6 +60,8 @@ class WganTrainer(GanTrainer):
         """The mixing weights of this replica's samples, float32 [B]."""
         seed = tf.stack([tf.cast(self.seed, tf.int64), self.step * self.critic_updates + update])
         weights = tf.random.stateless_uniform([self.global_batch_size], seed)
+        if self.one_mix:
+            weights = tf.repeat(weights[:1], self.global_batch_size)
         count = tf.shape(restored)[0]
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
         return weights[first : first + count]

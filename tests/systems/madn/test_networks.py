@@ -5,8 +5,10 @@ import inspect
 import numpy as np
 import pytest
 
+from tests.layers.slow import randomised, slow_conv
 from tfdeblur.compat import PRECISIONS, precision, tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.layers import codec
 from tfdeblur.ops.gradients import sobel_magnitude
 from tfdeblur.systems import build
 from tfdeblur.systems.madn import networks, system
@@ -18,15 +20,6 @@ def random_images(shape=(2, 32, 32, 3), seed=0):
     return tf.constant(np.random.default_rng(seed).uniform(size=shape).astype(np.float32))
 
 
-def randomised(layer, *inputs, seed=0, scale=0.3):
-    """The layer, built, with every weight random: biases and heads that start at zero hide mistakes."""
-    layer(*inputs)
-    generator = np.random.default_rng(seed)
-    for weight in layer.weights:
-        weight.assign(generator.normal(0, scale, weight.shape))
-    return layer
-
-
 def resized(images, factor):
     size = [round(factor * side) for side in images.shape[1:3]]
     return tf.image.resize(images, size, method="bicubic", antialias=False)
@@ -34,36 +27,6 @@ def resized(images, factor):
 
 def sobel(images):
     return tf.sqrt(tf.reduce_sum(tf.square(tf.image.sobel_edges(images)), axis=-1) + 1e-6)
-
-
-def slow_conv(x, conv, strides=1):
-    """TensorFlow's "same" convolution with bias, pixel by pixel."""
-    kernel, bias = (weight.numpy().astype(np.float64) for weight in conv.weights)
-    batch, height, width, _ = x.shape
-    k = len(kernel)
-    out = np.zeros((batch, -(-height // strides), -(-width // strides), kernel.shape[3]))
-    # With stride 2 and an even size, "same" pads at the bottom and right alone.
-    first = max((out.shape[1] - 1) * strides + k - height, 0) // 2
-    padded = np.pad(x, ((0, 0), (first, k), (first, k), (0, 0)))
-    for row in range(out.shape[1]):
-        for column in range(out.shape[2]):
-            window = padded[:, row * strides : row * strides + k, column * strides : column * strides + k]
-            out[:, row, column] = np.einsum("byxi,yxio->bo", window, kernel) + bias
-    return out
-
-
-def slow_deconv(x, deconv, strides):
-    """Every input pixel paints its kernel; the border of (kernel - strides) / 2 is cut off."""
-    kernel, bias = (weight.numpy().astype(np.float64) for weight in deconv.weights)  # [k, k, out, in]
-    batch, height, width, _ = x.shape
-    k = len(kernel)
-    out = np.zeros((batch, (height - 1) * strides + k, (width - 1) * strides + k, kernel.shape[2]))
-    for row in range(height):
-        for column in range(width):
-            painted = np.einsum("bi,yxoi->byxo", x[:, row, column], kernel)
-            out[:, row * strides : row * strides + k, column * strides : column * strides + k] += painted
-    cut = (k - strides) // 2
-    return out[:, cut : cut + height * strides, cut : cut + width * strides] + bias
 
 
 # ------------------------------------------------------------------------------------------------- numbers
@@ -88,58 +51,6 @@ def test_discriminator_is_table_1():
     expected = [(filters, (3, 3), (stride, stride)) for filters, stride in pairs] + [(1, (1, 1), (1, 1))] * 2
     assert [(conv.filters, conv.kernel_size, conv.strides) for conv in discriminator.convs] == expected
     assert discriminator.dense1.kernel.shape == (64, 1024) and discriminator.dense2.kernel.shape == (1024, 1)
-
-
-# -------------------------------------------------------------------------------------------------- blocks
-
-
-def test_nested_residuals_are_equation_9():
-    p = random_images((2, 6, 5, 3))
-    nested = randomised(networks.NestedResiduals(3, num_blocks=2), p)
-    (conv1, conv2), (conv3, conv4) = nested.residuals
-
-    def r1(x):
-        return conv2(conv1(x))
-
-    def r2(x):
-        return conv4(conv3(x))
-
-    np.testing.assert_allclose(nested(p), p + r1(p) + r2(p + r1(p)), atol=1e-5)
-
-
-def test_nested_residuals_against_slow_convolutions():
-    x = random_images((1, 4, 3, 2)).numpy() - 0.5
-    nested = randomised(networks.NestedResiduals(2, num_blocks=2), x)
-    total = x.astype(np.float64)
-    for conv1, conv2 in nested.residuals:
-        total = total + slow_conv(np.maximum(slow_conv(total, conv1), 0), conv2)
-    assert total.min() < 0, "no ReLU behind the sum"
-    np.testing.assert_allclose(nested(x), total, atol=1e-5)
-
-
-@pytest.mark.parametrize("strides", [1, 2])
-def test_encoding_block_against_a_slow_convolution(strides):
-    x = random_images((1, 6, 8, 3)).numpy() - 0.5
-    block = randomised(networks.EncodingBlock(4, strides, num_res_blocks=1), x)
-    encoded = np.maximum(slow_conv(x, block.conv, strides), 0)
-    ((conv1, conv2),) = block.residuals.residuals
-    expected = encoded + slow_conv(np.maximum(slow_conv(encoded, conv1), 0), conv2)
-    result = block(x)
-    assert result.shape == (1, 6 // strides, 8 // strides, 4)
-    np.testing.assert_allclose(result, expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("strides, kernel_size", [(1, 3), (2, 4)])
-def test_decoding_block_against_a_slow_deconvolution(strides, kernel_size):
-    x = random_images((1, 3, 4, 3)).numpy() - 0.5
-    block = randomised(networks.DecodingBlock(3, 2, strides, num_res_blocks=1), x)
-    ((conv1, conv2),) = block.residuals.residuals
-    decoded = x + slow_conv(np.maximum(slow_conv(x, conv1), 0), conv2)
-    expected = np.maximum(slow_deconv(decoded, block.deconv, strides), 0)
-    result = block(x)
-    assert result.shape == (1, 3 * strides, 4 * strides, 2)
-    assert block.deconv.kernel.shape == (kernel_size, kernel_size, 2, 3)
-    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_weights_are_glorot_uniform_and_biases_zero():
@@ -439,9 +350,9 @@ def test_a_crop_that_cannot_be_halved_five_times_is_refused(crop):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: networks.NestedResiduals(3, num_blocks=2),
-        lambda: networks.EncodingBlock(5, 2, num_res_blocks=3),
-        lambda: networks.DecodingBlock(6, 5, 2, num_res_blocks=3),
+        lambda: codec.ResidualBlocks(3, num_blocks=2),
+        lambda: codec.EncodingBlock(5, 2, num_res_blocks=3),
+        lambda: codec.DecodingBlock(6, 5, 2, num_res_blocks=3),
         lambda: networks.ScaleNetwork((3, 4, 5), num_res_blocks=2, zero_head=True),
         lambda: networks.GradientNetwork((3, 4, 5), num_res_blocks=2, zero_head=True),
         lambda: networks.Fusion(3, num_res_blocks=2, zero_head=True),

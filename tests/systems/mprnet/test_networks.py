@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests import goldens
+from tests.layers.slow import randomised
 from tfdeblur import info, systems
 from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
@@ -94,17 +95,10 @@ def values(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def lively(layer, *arguments, **keywords):
-    """The layer with random weights, made by one call."""
-    layer(*arguments, **keywords)
-    layer.set_weights([values(*w.shape, seed=n + 1) / 4 for n, w in enumerate(layer.get_weights())])
-    return layer
-
-
 @pytest.mark.parametrize("slope", [0.25, 0.0, -0.5, 1.5])
 def test_the_block_is_attention_over_two_convolutions_for_every_slope(slope):
     x = values(2, 5, 6, 4)
-    cab = lively(networks.ChannelAttentionBlock(2), x, slope)
+    cab = randomised(networks.ChannelAttentionBlock(2), x, slope)
     hidden = cab.conv1(x).numpy()
     t = cab.conv2(np.where(hidden > 0, hidden, slope * hidden)).numpy()
     squeeze, excite = cab.attention.get_weights()
@@ -116,7 +110,7 @@ def test_the_block_is_attention_over_two_convolutions_for_every_slope(slope):
 
 def test_the_supervised_attention_by_its_definition():
     x, image = values(1, 4, 4, 5), values(1, 4, 4, 3, seed=9)
-    sam = lively(networks.SupervisedAttention(5), x, image)
+    sam = randomised(networks.SupervisedAttention(5), x, image)
     features, to_image, from_image = (weight[0, 0] for weight in sam.get_weights())
     out, restored = sam(x, image)
     np.testing.assert_allclose(restored, image + x @ to_image, atol=1e-5)

@@ -5,6 +5,7 @@ padding is PyTorch's. See README.md for every reading of the paper.
 """
 
 from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
 from tfdeblur.layers.instance_norm import InstanceNorm
 from tfdeblur.layers.torch_conv import DoublingDeconv, ReflectConv, ZeroPadConv
 from tfdeblur.ops.ranges import to_01, to_m11
@@ -54,6 +55,8 @@ class DeblurGan(tf.keras.Model):
     def __init__(self, width=64, num_res_blocks=9, **kwargs):
         # No autocast: in half precision the image would lose grey levels before the residual is added.
         super().__init__(**{"autocast": False, **kwargs})
+        if width < 1 or num_res_blocks < 0:
+            raise DeblurError(f"width={width}, num_res_blocks={num_res_blocks}: need a width from 1, blocks from 0")
         self.width = width
         self.num_res_blocks = num_res_blocks
         self.head = ReflectConv(width, 7, name="head")

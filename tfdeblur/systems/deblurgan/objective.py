@@ -43,13 +43,26 @@ class DeblurGanObjective:
         }
 
     def critic_losses(self, restored, batch, critic, mix):
-        """Terms of the critic's loss: D(fake) - D(real) + lambda_gp penalty; arguments as in `generator_losses`.
+        """Terms of the critic's loss; arguments as in `generator_losses`; mix: float32 [B] in [0, 1)."""
+        return critic_losses(restored, batch, critic, mix, self.lambda_gp, self.gp_mode)
 
-        mix: float32 [B] in [0, 1).
-        """
-        fake, real = to_m11(restored), to_m11(batch["sharp"])
-        return {
-            "fake": wasserstein(critic(fake)),
-            "real": -wasserstein(critic(real)),
-            "penalty": self.lambda_gp * gradient_penalty(critic, real, fake, mix, self.gp_mode),
-        }
+
+def critic_losses(restored, batch, critic, mix, lambda_gp, gp_mode):
+    """Terms of a critic's loss, D(fake) - D(real) + lambda_gp penalty; an heir's critic, too.
+
+    Args:
+      restored: [B, H, W, 3] in [0, 1].
+      batch: {"sharp": [B, H, W, 3] in [0, 1]}.
+      critic: images in [-1, 1] -> patch map.
+      mix: float32 [B] in [0, 1).
+      lambda_gp, gp_mode: weight of the penalty, and see `gradient_penalty`.
+
+    Returns:
+      dict of name -> float32 [B].
+    """
+    fake, real = to_m11(restored), to_m11(batch["sharp"])
+    return {
+        "fake": wasserstein(critic(fake)),
+        "real": -wasserstein(critic(real)),
+        "penalty": lambda_gp * gradient_penalty(critic, real, fake, mix, gp_mode),
+    }

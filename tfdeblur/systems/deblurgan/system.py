@@ -10,13 +10,15 @@ from tfdeblur.systems.deblurgan.objective import DeblurGanObjective
 from tfdeblur.training import wgan
 from tfdeblur.training.schedules import ConstantThenLinear
 
-# What Improved DeblurGAN's configuration holds, too: everything but the generator.
-TRAINING_SETTINGS = (
-    *("discriminator_width", "lambda_content", "lambda_gp", "gp_mode"),
+# What the configurations of its heirs hold, too.
+WGAN_SETTINGS = (
+    *("discriminator_width", "lambda_gp", "gp_mode"),
     *("critic_updates", "critic_batches"),
     *("vgg_layer", "vgg_activated", "vgg_weights", "vgg_feature_scale"),
     *("learning_rate", "constant_steps", "adam_beta1", "adam_beta2"),
 )
+# Everything but the generator.
+TRAINING_SETTINGS = ("lambda_content", *WGAN_SETTINGS)
 SETTINGS = ("width", "num_res_blocks", *TRAINING_SETTINGS)
 
 TARGETS = {"scales": 1, "gradient": False}
@@ -57,7 +59,7 @@ def discriminator_parameters():
 
 def make_trainer(config):
     """Networks, objective and optimisers of a configuration."""
-    return make_wgan_trainer(config, build_from(config))
+    return make_deblurgan_trainer(config, build_from(config))
 
 
 def samples_per_step(config):
@@ -65,8 +67,37 @@ def samples_per_step(config):
     return wgan.samples_per_step(config.batch_size, config.critic_updates, config.critic_batches)
 
 
-def make_wgan_trainer(config, generator):
+def make_deblurgan_trainer(config, generator):
     """The trainer of a generator under DeblurGAN's losses; an heir's generator, too."""
+    check(config, generator)
+    objective = DeblurGanObjective(vgg_features(config), config.lambda_content, config.lambda_gp, config.gp_mode)
+    return make_wgan_trainer(config, generator, objective)
+
+
+def vgg_features(config):
+    """The features of the content loss."""
+    return VggFeatures(config.vgg_layer, config.vgg_activated, config.vgg_weights, config.vgg_feature_scale)
+
+
+def make_wgan_trainer(config, generator, objective):
+    """The trainer of a generator and DeblurGAN's critic under an objective as `WganTrainer` asks for."""
+    return wgan.WganTrainer(
+        generator=generator,
+        discriminator=_critic(config.discriminator_width),
+        objective=objective,
+        generator_optimizer=adam(config),
+        discriminator_optimizer=adam(config, config.critic_updates),
+        global_batch_size=config.batch_size,
+        clip_mode="none",
+        critic_updates=config.critic_updates,
+        critic_batches=config.critic_batches,
+        seed=config.seed,
+        one_mix=config.gp_mode == "deblurgan",
+    )
+
+
+def check(config, generator):
+    """DeblurError for settings that cannot work, before VGG19's weights are looked for."""
     for key, valid in (("gp_mode", GP_MODES), ("critic_batches", wgan.CRITIC_BATCHES)):
         if config[key] not in valid:
             raise DeblurError(f"--config.{key}={config[key]}: choose {', '.join(valid)}")
@@ -77,20 +108,6 @@ def make_wgan_trainer(config, generator):
         raise DeblurError(
             f"--config.crop={config.crop}: must be a multiple of {generator.size_multiple}, from {smallest}"
         )
-    features = VggFeatures(config.vgg_layer, config.vgg_activated, config.vgg_weights, config.vgg_feature_scale)
-    objective = DeblurGanObjective(features, config.lambda_content, config.lambda_gp, config.gp_mode)
-    return wgan.WganTrainer(
-        generator=generator,
-        discriminator=_critic(config.discriminator_width),
-        objective=objective,
-        generator_optimizer=_adam(config),
-        discriminator_optimizer=_adam(config, config.critic_updates),
-        global_batch_size=config.batch_size,
-        clip_mode="none",
-        critic_updates=config.critic_updates,
-        critic_batches=config.critic_batches,
-        seed=config.seed,
-    )
 
 
 def _critic(width):
@@ -99,8 +116,8 @@ def _critic(width):
     return critic
 
 
-def _adam(config, updates=1):
-    """updates: of this player in a training step; an optimiser counts its own."""
+def adam(config, updates=1):
+    """The optimiser of a player; updates: of this player in a training step; an optimiser counts its own."""
     schedule = ConstantThenLinear(config.learning_rate, updates * config.constant_steps, updates * config.steps)
     return tf.keras.optimizers.Adam(
         schedule, beta_1=config.adam_beta1, beta_2=config.adam_beta2, epsilon=1e-8, jit_compile=False

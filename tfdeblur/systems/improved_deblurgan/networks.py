@@ -84,10 +84,7 @@ class UpBlock(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable("tfdeblur")
 class DepthwiseDoubling(tf.keras.layers.Layer):
-    """[B, H, W, C] -> [B, 2H, 2W, C]: each channel's own transposed 3x3 convolution, padded as `DoublingDeconv`.
-
-    A transposed convolution is a convolution of the input spread out with zeros between its pixels.
-    """
+    """[B, H, W, C] -> [B, 2H, 2W, C]: each channel's own transposed 3x3 convolution, padded as `DoublingDeconv`."""
 
     def build(self, shape):
         self.kernel = self.add_weight("kernel", [3, 3, shape[-1], 1], initializer=normal_initializer())
@@ -95,14 +92,19 @@ class DepthwiseDoubling(tf.keras.layers.Layer):
         super().build(shape)
 
     def call(self, inputs):
-        shape = tf.shape(inputs)
-        zeros = tf.zeros_like(inputs)
-        rows = tf.reshape(tf.stack([inputs, zeros], 2), [shape[0], 2 * shape[1], shape[2], inputs.shape[3]])
-        zeros = tf.zeros_like(rows)
-        spread = tf.reshape(tf.stack([rows, zeros], 3), [shape[0], 2 * shape[1], 2 * shape[2], inputs.shape[3]])
-        # The kernel is turned, as for every transposed convolution.
-        kernel = tf.cast(self.kernel[::-1, ::-1], inputs.dtype)
-        return tf.nn.depthwise_conv2d(spread, kernel, [1, 1, 1, 1], "SAME") + tf.cast(self.bias, inputs.dtype)
+        batch, height, width = tf.unstack(tf.shape(inputs)[:3])
+        # The gradient of a convolution is a transposed one.
+        doubled = tf.nn.depthwise_conv2d_backprop_input(
+            [batch, 2 * height, 2 * width, inputs.shape[3]],
+            tf.cast(self.kernel, inputs.dtype),
+            inputs,
+            [1, 2, 2, 1],
+            [[0, 0], [1, 0], [1, 0], [0, 0]],
+        )
+        doubled.set_shape(
+            [inputs.shape[0], *(2 * side if side else None for side in inputs.shape[1:3]), inputs.shape[3]]
+        )
+        return doubled + tf.cast(self.bias, inputs.dtype)
 
 
 @tf.keras.utils.register_keras_serializable("tfdeblur")
@@ -125,6 +127,9 @@ class ImprovedDeblurGan(tf.keras.Model):
         for name, value, valid in (("up_kind", up_kind, UP_KINDS), ("skip", skip, SKIPS), ("head", head, HEADS)):
             if value not in valid:
                 raise DeblurError(f"{name}={value}: choose {', '.join(valid)}")
+        for name, value in (("width", width), ("growth", growth)):
+            if value < 1:
+                raise DeblurError(f"{name}={value}: must be at least 1")
         self.width = width
         self.growth = growth
         self.up_kind = up_kind

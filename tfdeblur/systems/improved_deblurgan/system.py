@@ -46,4 +46,4 @@ def parts(net):
 
 def make_trainer(config):
     """Networks, objective and optimisers of a configuration."""
-    return deblurgan.make_wgan_trainer(config, build_from(config))
+    return deblurgan.make_deblurgan_trainer(config, build_from(config))

@@ -6,99 +6,11 @@ Images are float32 RGB in [0, 1] at every boundary. Convolutions are 3x3 with bi
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
-from tfdeblur.ops.geometry import double_bicubic, pyramid
+from tfdeblur.layers.codec import DecodingBlock, EncodingBlock, conv, image_head
+from tfdeblur.ops.geometry import double_bicubic, pyramid, require_multiple
 from tfdeblur.ops.gradients import sobel_magnitude
 
 NUM_SCALES = 3
-
-
-def _conv(filters, strides=1, kernel_size=3, activation="relu", name=None):
-    return tf.keras.layers.Conv2D(filters, kernel_size, strides, "same", activation=activation, name=name)
-
-
-def _head(zero, name):
-    """Features -> a 3-channel image in float32, whatever the policy: bfloat16 has 8 bits for 256 grey levels."""
-    initializer = "zeros" if zero else "glorot_uniform"
-    return tf.keras.layers.Conv2D(3, 1, kernel_initializer=initializer, dtype="float32", name=name)
-
-
-@tf.keras.utils.register_keras_serializable("tfdeblur")
-class NestedResiduals(tf.keras.layers.Layer):
-    """[B, H, W, filters] -> the same: residual blocks joined by nested connections (Eq. 9, Figs. 3 and 4b).
-
-    P_{n+1} = P_n + R(P_n) with R = conv - ReLU - conv; every block's input is the sum of all that came before,
-    which is what Eq. 9 unrolls: P + R1(P) + R2(P + R1(P)) + ...
-    """
-
-    def __init__(self, filters, num_blocks=4, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.num_blocks = num_blocks
-        self.residuals = [
-            (_conv(filters, name=f"res{n}_conv1"), _conv(filters, activation=None, name=f"res{n}_conv2"))
-            for n in range(1, num_blocks + 1)
-        ]
-
-    def call(self, inputs):
-        total = inputs
-        for conv1, conv2 in self.residuals:
-            total = total + conv2(conv1(total))
-        return total
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "num_blocks": self.num_blocks}
-
-
-@tf.keras.utils.register_keras_serializable("tfdeblur")
-class EncodingBlock(tf.keras.layers.Layer):
-    """[B, H, W, C] -> [B, H/strides, W/strides, filters]: InBlock (strides 1) and EBlock (strides 2)."""
-
-    def __init__(self, filters, strides, num_res_blocks=4, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.strides = strides
-        self.num_res_blocks = num_res_blocks
-        self.conv = _conv(filters, strides, name="conv")
-        self.residuals = NestedResiduals(filters, num_res_blocks, name="residuals")
-
-    def call(self, inputs):
-        return self.residuals(self.conv(inputs))
-
-    def get_config(self):
-        config = {"filters": self.filters, "strides": self.strides, "num_res_blocks": self.num_res_blocks}
-        return {**super().get_config(), **config}
-
-
-@tf.keras.utils.register_keras_serializable("tfdeblur")
-class DecodingBlock(tf.keras.layers.Layer):
-    """[B, H, W, in_filters] -> [B, H*strides, W*strides, filters]: DBlock (strides 2), OutBlock (strides 1).
-
-    The transposed convolution is 4x4 where it doubles the size and 3x3 where it keeps it.
-    """
-
-    def __init__(self, in_filters, filters, strides, num_res_blocks=4, **kwargs):
-        super().__init__(**kwargs)
-        self.in_filters = in_filters
-        self.filters = filters
-        self.strides = strides
-        self.num_res_blocks = num_res_blocks
-        self.residuals = NestedResiduals(in_filters, num_res_blocks, name="residuals")
-        kernel_size = 4 if strides == 2 else 3
-        self.deconv = tf.keras.layers.Conv2DTranspose(
-            filters, kernel_size, strides, "same", activation="relu", name="deconv"
-        )
-
-    def call(self, inputs):
-        return self.deconv(self.residuals(inputs))
-
-    def get_config(self):
-        config = {
-            "in_filters": self.in_filters,
-            "filters": self.filters,
-            "strides": self.strides,
-            "num_res_blocks": self.num_res_blocks,
-        }
-        return {**super().get_config(), **config}
 
 
 @tf.keras.utils.register_keras_serializable("tfdeblur")
@@ -117,7 +29,7 @@ class ScaleNetwork(tf.keras.layers.Layer):
         self.d_block1 = DecodingBlock(c, b, 2, num_res_blocks, name="d_block1")
         self.d_block2 = DecodingBlock(b, a, 2, num_res_blocks, name="d_block2")
         self.out_block = DecodingBlock(a, a, 1, num_res_blocks, name="out_block")
-        self.head = _head(zero_head, "head")
+        self.head = image_head(zero_head, "head")
 
     def call(self, inputs):
         full = self.in_block(inputs)
@@ -153,11 +65,11 @@ class GradientNetwork(tf.keras.layers.Layer):
         self.in_block = EncodingBlock(a, 1, num_res_blocks, name="in_block")
         self.e_block1 = EncodingBlock(b, 2, num_res_blocks, name="e_block1")
         self.e_block2 = EncodingBlock(c, 2, num_res_blocks, name="e_block2")
-        self.fuse = _conv(c, name="fuse")
+        self.fuse = conv(c, name="fuse")
         self.d_block1 = DecodingBlock(c, b, 2, num_res_blocks, name="d_block1")
         self.d_block2 = DecodingBlock(b, a, 2, num_res_blocks, name="d_block2")
         self.out_block = DecodingBlock(a, a, 1, num_res_blocks, name="out_block")
-        self.head = _head(zero_head, "head")
+        self.head = image_head(zero_head, "head")
 
     def call(self, gradient, half_feature, quarter_feature):
         full = self.in_block(gradient)
@@ -188,7 +100,7 @@ class Fusion(tf.keras.layers.Layer):
         self.num_res_blocks = num_res_blocks
         self.zero_head = zero_head
         self.block = DecodingBlock(2 * filters, filters, 1, num_res_blocks, name="block")
-        self.head = _head(zero_head, "head")
+        self.head = image_head(zero_head, "head")
 
     def call(self, inputs):
         return self.head(self.block(inputs))
@@ -247,12 +159,7 @@ class Madn(tf.keras.Model):
         self.fusion = Fusion(self.widths[0], **common, name="fusion")
 
     def call(self, blurred):
-        for side in blurred.shape[1:3]:
-            if side is not None and side % self.size_multiple:
-                raise ValueError(
-                    f"an image of {blurred.shape[1:3]}: both sides must be multiples of {self.size_multiple}; "
-                    "ops.geometry.pad_to_multiple pads, a Deblurrer takes any size"
-                )
+        require_multiple(blurred, self.size_multiple)
         blurred = tf.cast(blurred, tf.float32)
         scales = pyramid(blurred, NUM_SCALES)
 
@@ -330,12 +237,12 @@ class Discriminator(tf.keras.Model):
 
     @staticmethod
     def _conv(filters, kernel_size, strides, name):
-        return _conv(filters, strides, kernel_size, activation=None, name=name)
+        return conv(filters, strides, kernel_size, activation=None, name=name)
 
     def call(self, images):
         x = images
-        for conv in self.convs:
-            x = tf.nn.leaky_relu(conv(x), 0.2)
+        for layer in self.convs:
+            x = tf.nn.leaky_relu(layer(x), 0.2)
         x = tf.nn.leaky_relu(self.dense1(self.flatten(x)), 0.2)
         return self.dense2(x)
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfdeblur.losses.adversarial import binary_cross_entropy
-from tfdeblur.losses.pixel import mean_absolute_error, multi_scale_half_squared_error
+from tfdeblur.losses.pixel import mean_absolute_error, multi_scale_squared_error
 from tfdeblur.ops.gradients import sobel_magnitude
 
 
@@ -53,8 +53,8 @@ class MadnObjective:
 
         scales = [outputs["scale_1"], outputs["scale_2"], outputs["scale_3"]]
         generator = {
-            # Eq. 12
-            "pixel": self.alpha * multi_scale_half_squared_error(scales, batch["sharp_scales"], self.scale_weights),
+            # Eq. 12, which halves the squares
+            "pixel": 0.5 * self.alpha * multi_scale_squared_error(scales, batch["sharp_scales"], self.scale_weights),
             # Eq. 13, the beta2 term
             "content": self.phi2 * self.beta2 * mean_absolute_error(restored, sharp),
         }

@@ -8,7 +8,7 @@ from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.layers.channel_attention import ChannelAttention
 from tfdeblur.layers.torch_conv import plain_conv
-from tfdeblur.ops.geometry import double_bilinear, from_patches, half_bilinear, to_patches
+from tfdeblur.ops.geometry import double_bilinear, from_patches, half_bilinear, require_multiple, to_patches
 
 
 @tf.keras.utils.register_keras_serializable("tfdeblur")
@@ -311,12 +311,7 @@ class MprNet(tf.keras.Model):
         return self._stages(blurred, enhance)[0]
 
     def _stages(self, blurred, enhance):
-        for side in blurred.shape[1:3]:
-            if side is not None and side % self.size_multiple:
-                raise ValueError(
-                    f"an image of {blurred.shape[1:3]}: both sides must be multiples of {self.size_multiple}; "
-                    "ops.geometry.pad_to_multiple pads, a Deblurrer takes any size"
-                )
+        require_multiple(blurred, self.size_multiple)
         blurred = tf.cast(blurred, self.variable_dtype)
         slope = self.slope
 

@@ -1,0 +1,93 @@
+"""A network trained on the difference between what it restores and the sharp images."""
+
+from tfdeblur.compat import tf
+from tfdeblur.training.clipping import clip_gradients
+
+
+class SupervisedTrainer(tf.keras.Model):
+    """The network, its optimiser and the step counter: everything a checkpoint has to hold.
+
+    Under a tf.distribute strategy losses are divided by the global batch and gradients are summed over the replicas
+    before they are clipped.
+
+    Args:
+      generator: blurred images -> dict of outputs.
+      objective: has `generator_losses(outputs, batch)` -> dict of name -> [B].
+      generator_optimizer: Keras optimiser (a plain one: loss scaling is added here where the network computes in
+        float16).
+      global_batch_size: samples in a step over all replicas.
+      clip_mode: see `clip_gradients`.
+    """
+
+    def __init__(self, *, generator, objective, generator_optimizer, global_batch_size, clip_mode="none", **kwargs):
+        super().__init__(**kwargs)
+        self.generator = generator
+        self.objective = objective
+        self.global_batch_size = global_batch_size
+        self.clip_mode = clip_mode
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            name="step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.generator_optimizer = prepare(generator_optimizer, generator)
+
+    def train_step(self, batch):
+        logs = self._train_generator(batch, self.objective.generator_losses)
+        self.step.assign_add(1)
+        return logs
+
+    def _train_generator(self, batch, losses):
+        """One update of the generator; losses: (outputs, batch) -> terms. Returns its logs."""
+        with tf.GradientTape() as tape:
+            outputs = self.generator(batch["blurred"], training=True)
+            terms = self._average(losses(outputs, batch))
+            loss = tf.add_n(list(terms.values()))
+            scaled_loss = scale_loss(loss, self.generator_optimizer)
+        norm = self._update(self.generator, self.generator_optimizer, tape, scaled_loss)
+        return self._logs("generator", terms, loss, norm)
+
+    @staticmethod
+    def _logs(player, terms, loss, norm):
+        return {f"{player}/{name}": value for name, value in {**terms, "loss": loss, "gradient_norm": norm}.items()}
+
+    def _average(self, terms):
+        return {name: tf.reduce_sum(values) / self.global_batch_size for name, values in terms.items()}
+
+    def _update(self, player, optimizer, tape, scaled_loss):
+        variables = player.trainable_variables
+        # A switched-off term leaves some variables without a path to the loss: their gradient is zero.
+        gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
+        if _is_loss_scaled(optimizer):
+            gradients = optimizer.get_unscaled_gradients(gradients)
+        # Clipping by norm needs the gradient of the whole batch, so the replicas add up first.
+        replicas = tf.distribute.get_replica_context()
+        gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        norm = tf.linalg.global_norm(gradients)
+        gradients = clip_gradients(gradients, self.clip_mode)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
+        if _is_loss_scaled(optimizer):
+            # An infinite norm is how the loss scale is found, and the optimiser skips that step: no alarm, until the
+            # scale has come down to 1 and it was not the scale.
+            searching = tf.logical_and(tf.logical_not(tf.math.is_finite(norm)), optimizer.loss_scale > 1.0)
+            norm = tf.where(searching, 0.0, norm)
+        # Like every log, this one is summed over the replicas, and all of them hold the same value.
+        return norm / replicas.num_replicas_in_sync
+
+
+def prepare(optimizer, player):
+    """The optimiser with loss scaling where needed and all its slots made, so that a restore finds them."""
+    if player.compute_dtype == "float16":
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(player.trainable_variables)
+    return optimizer
+
+
+def _is_loss_scaled(optimizer):
+    return isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+
+
+def scale_loss(loss, optimizer):
+    return optimizer.get_scaled_loss(loss) if _is_loss_scaled(optimizer) else loss
