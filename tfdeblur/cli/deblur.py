@@ -32,16 +32,21 @@ def _define(values, argv):
         "structures_guided: also write <name>_rgcl.png, what one RGCL answers beside Sobel; BLOCK.PATH, as in 10.3.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "enhanced_gradient",
+        False,
+        "egnet: also write <name>_enhanced_gradient.png, the gradient map that its EGN takes beside the Laplacian.",
+        flag_values=values,
+    )
 
 
 def _run(values, arguments):
-    if values.branches and values.rgcl is not None:
-        raise DeblurError("--branches and --rgcl exclude each other: they are pictures of different systems")
-    figure, which = None, []
-    if values.branches:
-        figure = "branches"
-    if values.rgcl is not None:
-        figure, which = "rgcl", [values.rgcl]
+    figures = [name for name in ("branches", "rgcl", "enhanced_gradient") if values[name].value not in (None, False)]
+    if len(figures) > 1:
+        asked = " and ".join(f"--{name}" for name in figures)
+        raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
+    figure = figures[0] if figures else None
+    which = [values.rgcl] if figure == "rgcl" else []
     jobs, failures = plan(arguments, values.out, figure)
     asked = len(jobs) + len(failures)
     if jobs:
