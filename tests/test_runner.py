@@ -17,6 +17,7 @@ from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.sources import folder_pairs, gopro_pairs
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import Deblurrer
+from tfdeblur.metrics.hsic import hsic, sample_pixels
 
 IDENTITY = Deblurrer(lambda images: images, {"config": {"system": "nothing"}}, "some/model")
 
@@ -71,6 +72,49 @@ def test_the_blurred_images_are_scored_beside_a_better_model(tmp_path, make_pair
     assert [row["psnr"] for row in rows] == [float("inf")] * 2
     # Once for each image, however many protocols look at it.
     assert perfect.asked == [(40, 48, 3)] * 2
+
+
+class FeatureNet:
+    """Its last features are the red of each pixel and of the one to its left."""
+
+    size_multiple = 7
+
+    def last_features(self, images):
+        assert not images.shape[1] or images.shape[1] % 7 == 0
+        return tf.stack([images[..., 0], tf.roll(images[..., 0], 1, axis=2)], axis=-1)
+
+
+def test_hsic_of_the_last_features(tmp_path, make_pairs):
+    pairs = make_pairs(tmp_path, ["a", "b"])  # 40x48: 1920 pixels, of which 1024 are drawn, to be padded for 7
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    deblurrer = Deblurrer(None, {}, "runs/one")
+    deblurrer.net = FeatureNet()
+    expected = {"sharp": [], "blurred": []}
+    for index, (blurred, sharp) in enumerate(pairs.values()):
+        taken = np.unravel_index(sample_pixels(40, 48, seed=3, index=index), (40, 48))
+        padded = np.pad(blurred[..., 0], [(0, 2), (0, 1)], "reflect")
+        features = np.stack([padded, np.roll(padded, 1, axis=1)], axis=-1)[taken]
+        expected["sharp"].append(hsic(features, sharp[taken]))
+        expected["blurred"].append(hsic(features, blurred[taken]))
+    result = runner.feature_hsic(deblurrer, source, seed=3)
+    for name, values in expected.items():
+        assert result[name] == pytest.approx(np.mean(values), rel=1e-4)
+    assert result["sharp_over_blurred"] == result["sharp"] / result["blurred"] < 0.9
+    assert result["pixels"] == 1024
+    assert runner.feature_hsic(deblurrer, source, seed=4)["sharp"] != result["sharp"]
+    results, _ = runner.evaluate(IDENTITY, source, metrics.get_protocols("psnr"))
+    assert f"sharp / blurred {result['sharp_over_blurred']:.4f}" in runner.table({**results, "hsic": result})
+
+
+def test_hsic_needs_a_network_that_tells_its_features(tmp_path, make_pairs):
+    make_pairs(tmp_path, ["a"])
+    source = folder_pairs(tmp_path / "blur", tmp_path / "sharp")
+    with pytest.raises(DeblurError, match="--hsic: some/model is an export"):
+        runner.feature_hsic(IDENTITY, source)
+    other = Deblurrer(None, {}, "runs/one")
+    other.net = object()
+    with pytest.raises(DeblurError, match="--hsic: only egnet and mprnet"):
+        runner.feature_hsic(other, source)
 
 
 def test_infinity_is_a_string_in_the_files(tmp_path, make_pairs):

@@ -23,6 +23,8 @@ from tfdeblur.data.shake import Shake
 from tfdeblur.data.store import open_store
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import restore_batch
+from tfdeblur.metrics.hsic import PIXELS, hsic, sample_pixels
+from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.ranges import to_uint8, uint8_to_01
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
@@ -519,6 +521,45 @@ def _blur_kind_warnings(deblurrer, source):
     return [warning]
 
 
+def feature_hsic(deblurrer, source, seed=0):
+    """HSIC of a network's last features with the sharp and with the blurred images (EGNet's Table 5).
+
+    The features are those that the last convolution takes, of the whole blurred image; see `metrics.hsic` for what is
+    sampled.
+
+    Args:
+      deblurrer: of a training's or an import's folder; its network has `last_features`.
+      source: see `make_source`; its `pair` gives full frames, of two pixels at least.
+      seed: of the pixels that are drawn.
+
+    Returns:
+      {"sharp": mean over the images, "blurred": likewise, "sharp_over_blurred": one over the other, the table's number,
+      "pixels": most that are drawn of an image}.
+    """
+    net = getattr(deblurrer, "net", None)
+    if net is None:
+        raise DeblurError(f"--hsic: {deblurrer.path} is an export; name the work directory of its training")
+    if not hasattr(net, "last_features"):
+        raise DeblurError("--hsic: only egnet and mprnet tell what their last convolution takes")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float32), tf.TensorSpec([None], tf.int64)])
+    def features_of(image, pixels):
+        height, width = tf.unstack(tf.shape(image)[:2])
+        features = net.last_features(pad_to_multiple(image[None], net.size_multiple))[0, :height, :width]
+        return tf.gather(tf.reshape(features, [-1, features.shape[-1]]), pixels)
+
+    source.check()
+    scores = []
+    for index in progress(range(len(source)), "hsic"):
+        blurred, sharp = source.pair(index)
+        pixels = sample_pixels(*sharp.shape[:2], seed=seed, index=index)
+        features = features_of(uint8_to_01(blurred), pixels)
+        scores.append([hsic(features, image.reshape(-1, 3)[pixels]) for image in (sharp, blurred)])
+    of_sharp, of_blurred = (float(score) for score in np.mean(scores, axis=0))
+    ratio = of_sharp / of_blurred if of_blurred else float("nan")
+    return {"sharp": of_sharp, "blurred": of_blurred, "sharp_over_blurred": ratio, "pixels": PIXELS}
+
+
 def check_targets(*paths, picture=None):
     """DeblurError now for a file that could not be written after hours of scoring; makes its folder."""
     if picture and os.path.splitext(picture)[1].lower() not in IMAGE_SUFFIXES:
@@ -590,6 +631,11 @@ def table(results):
             f"{name} {means[name]:.4f} (blurred {means[f'blurred_{name}']:.4f})" for name in results["metrics"]
         )
         lines.append(f"  {sequence} ({means['images']}): {scores}")
+    if "hsic" in results:
+        lines.append(
+            "hsic of the last features: sharp {sharp:.5f}, blurred {blurred:.5f}, "
+            "sharp / blurred {sharp_over_blurred:.4f}".format(**results["hsic"])
+        )
     for name, description in results["protocols"].items():
         lines += textwrap.wrap(f"{name}: {description}", metrics.LISTING_WIDTH, subsequent_indent="  ")
     return "\n".join(lines)

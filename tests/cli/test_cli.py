@@ -11,11 +11,13 @@ import sys
 import numpy as np
 import pytest
 
+import tfdeblur
 from tfdeblur.cli.common import config_path
 from tfdeblur.cli.main import COMMANDS, main
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.photographs import photograph
 from tfdeblur.data.shake import blur
+from tfdeblur.training import checkpoints
 
 TINY = [
     "--config.steps=2",
@@ -314,6 +316,41 @@ def test_deblur_rgcl(trained, tmp_path, capsys):
     fails(capsys, [*argv, "--rgcl", ""], "--rgcl=: no such RGCL")
     fails(capsys, [*argv, "--rgcl", "2.3", "--branches"], "exclude each other")
     fails(capsys, [*argv[:-1], trained, "--rgcl", "1.1"], "madn has no such picture")
+
+
+@pytest.fixture(scope="module")
+def egnet_run(tmp_path_factory):
+    """A work directory of a narrow EGNet that was not trained."""
+    narrow = {"width": 8, "width_step": 4, "orsnet_step": 4, "num_cabs": 1, "egn_width": 8, "num_egms": 1}
+    net = tfdeblur.build("egnet", **narrow)
+    shake = {"length": (3.0, 9.0), "angle": (0.0, 360.0), "anxiety": 0.005, "noise": 0.0}
+    config = {"system": "egnet", **net.get_config(), "blur_kind": "blur", **{f"shake_{k}": v for k, v in shake.items()}}
+    folder = str(tmp_path_factory.mktemp("egnet"))
+    metadata = {"config": config, "data": {"blur_kind": "synthesized"}, "precision": "float32"}
+    checkpoints.save_generator(net, folder, metadata)
+    return folder
+
+
+def test_deblur_enhanced_gradient(egnet_run, trained, tmp_path, capsys):
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
+    argv = ["deblur", str(tmp_path / "a.png"), "--out", str(tmp_path / "o"), "--enhanced_gradient"]
+    assert main([*argv, "--model", egnet_run]) == 0
+    assert "of the enhanced gradient" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path / "o")) == ["a.png", "a_enhanced_gradient.png"]
+    fails(capsys, [*argv, "--model", trained], "madn has no such picture")
+    fails(capsys, [*argv, "--model", trained, "--rgcl", "1.1"], "--rgcl and --enhanced_gradient exclude each other")
+
+
+def test_evaluate_hsic(egnet_run, trained, pairs, tmp_path, capsys):
+    out = str(tmp_path / "r.json")
+    argv = ["evaluate", "--hsic", "--protocol", "psnr", "--out", out]
+    argv += ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
+    assert main([*argv, "--model", egnet_run]) == 0
+    with open(out, encoding="utf-8") as file:
+        hsic = json.load(file)["hsic"]
+    assert f"sharp / blurred {hsic['sharp_over_blurred']:.4f}" in capsys.readouterr().out
+    assert hsic["sharp_over_blurred"] == pytest.approx(hsic["sharp"] / hsic["blurred"]) and hsic["blurred"] > 0
+    fails(capsys, [*argv, "--model", trained], "only egnet and mprnet")
 
 
 def test_deblur_with_an_export_gives_the_same_picture(trained, tmp_path, capsys):

@@ -28,7 +28,16 @@ def _define(values, argv):
         "bars", None, "Picture (.png) to write: per-image bars, blurred and restored.", flag_values=values
     )
     flags.DEFINE_enum("split", "test", ["train", "test"], "Of data that have splits.", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Of made-up shakes and of the crops of *_randomcrop256.", flag_values=values)
+    flags.DEFINE_bool(
+        "hsic",
+        False,
+        "egnet and mprnet: also tell how much the last features depend on the sharp and on the blurred image (EGNet's "
+        "Table 5).",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "Of made-up shakes, of the crops of *_randomcrop256 and of --hsic's pixels.", flag_values=values
+    )
 
 
 def _run(values, arguments):
@@ -50,7 +59,10 @@ def _run(values, arguments):
     deblurrer = load(values.model)
     config = runner.config_of(deblurrer)
     source = runner.make_source(config, values.split, **common.data_arguments(values), seed=values.seed)
+    # Before what takes longer: not every model can.
+    hsic = {"hsic": runner.feature_hsic(deblurrer, source, values.seed)} if values.hsic else {}
     results, rows = runner.evaluate(deblurrer, source, protocols, values.seed)
+    results |= hsic
     print(runner.table(results), flush=True)
     runner.write_results(results, rows, values.out, values.csv)
     if values.bars:

@@ -15,7 +15,8 @@ INPUTS = ("from_half", "from_whole", "from_quadrants")
 class FusingNetwork(tf.keras.layers.Layer):
     """n images [B, H, W, 3] -> a weight of each at each pixel [B, H, W, n], above 0, their sum 1 (Eqs. 10 to 12).
 
-    Convolutions are 3x3, with bias and "same" padding. The last starts at zero: all weights are 1/n until it is trained.
+    Convolutions are 3x3, with bias and "same" padding. The last starts at zero: until it is trained, all
+    weights are 1/n.
 
     Args:
       num_images: n.
