@@ -1,19 +1,20 @@
-"""EGNet as in the paper: GoPro, 6,000,000 steps for its MPRNet and as many for the EGNs; and every row of Tables 3 to 6.
+"""EGNet as in the paper: GoPro, 6,000,000 steps for its MPRNet, as many for the EGNs; every row of Tables 3 to 6.
 
     tfdeblur train --config egnet/gopro:base --workdir runs/base --data_dir data/gopro
     tfdeblur train --config egnet/gopro --config.base=runs/base --workdir runs/egnet --data_dir data/gopro
 
-`--config.base` takes a run of mprnet/gopro or imported weights as well (tfdeblur/systems/mprnet/README.md). Instead of
-`egnet/gopro`, which is Table 3's "Ours with attention", Tables 4's and 5's "with EGN" and Table 6's "with gradient loss":
+`--config.base` takes a run of mprnet/gopro or imported weights as well (tfdeblur/systems/mprnet/README.md). `egnet/gopro`
+is Table 3's "Ours" with attention, "w EGN" of Tables 4 and 5, and Table 6's "w Gradient Loss". Instead of it:
 
-    egnet/gopro:gradient_no_attention                        Table 3: "Ours" without attention
-    egnet/gopro:add_002, add_02, mul_002                     add random(0, 0.02), add random(0, 0.2), mul random(1, 0.02)
-    egnet/gopro:add_002_no_attention, add_02_no_attention, mul_002_no_attention          the same without attention
-    egnet/gopro:base                                         Tables 4 and 5: without EGN
-    egnet/gopro:base_no_gradient_loss, no_gradient_loss      Table 6: without gradient loss, both trainings
+    egnet/gopro:gradient_no_attention    Table 3: "Ours" without attention
+    egnet/gopro:add_002                  add+random(0,0.02); add_002_no_attention
+    egnet/gopro:add_02                   add+random(0,0.2); add_02_no_attention
+    egnet/gopro:mul_002                  mul+random(1,0.02); mul_002_no_attention
+    egnet/gopro:base                     Tables 4 and 5: without EGN
+    egnet/gopro:no_gradient_loss         Table 6: without gradient loss; its base is base_no_gradient_loss
 
-Cost: 793.83 G multiply-accumulates forward for each crop of 256x256, 6,000,000 crops in each training: more than 1e19.
-Not run here. The paper's own: 32.92 dB, SSIM 0.961, with the self-ensemble 33.00 dB (protocols not stated); the other
+Cost: 6,000,000 crops of 256x256 in each training, 759.41 G multiply-accumulates forward in the first, 793.83 G in the
+second: 1.4e19 with the backward pass for the first alone. Not run here. The paper's own: 32.92 dB, SSIM 0.961, with the self-ensemble 33.00 dB (protocols not stated); the other
 rows' are in README.md.
 """
 

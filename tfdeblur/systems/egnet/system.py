@@ -112,8 +112,8 @@ def fill_base(base, where):
         return
     if not where:
         raise DeblurError(
-            "--config.base: name the MPRNet that the EGNs go into, a run of egnet (stage 'base') or mprnet, or a folder "
-            "of import-weights; 'random' is a choice, too"
+            "--config.base: name the MPRNet that the EGNs go into: a run of egnet with stage 'base', a run of mprnet, "
+            "or a folder of import-weights; or say 'random'"
         )
     if os.path.exists(os.path.join(where, "saved_model.pb")):
         raise DeblurError(f"--config.base={where}: that is an export; name the run or the import that it was made from")
