@@ -3,8 +3,8 @@
     tfdeblur train --config egnet/gopro:base --workdir runs/base --data_dir data/gopro
     tfdeblur train --config egnet/gopro --config.base=runs/base --workdir runs/egnet --data_dir data/gopro
 
-`--config.base` takes a run of mprnet/gopro or imported weights as well (tfdeblur/systems/mprnet/README.md). `egnet/gopro`
-is Table 3's "Ours" with attention, "w EGN" of Tables 4 and 5, and Table 6's "w Gradient Loss". Instead of it:
+`--config.base` takes a run of mprnet/gopro or imported weights as well (tfdeblur/systems/mprnet/README.md).
+`egnet/gopro` is Table 3's "Ours" with attention, "w EGN" of Tables 4 and 5, and Table 6's "w Gradient Loss". Instead:
 
     egnet/gopro:gradient_no_attention    Table 3: "Ours" without attention
     egnet/gopro:add_002                  add+random(0,0.02); add_002_no_attention
@@ -14,8 +14,8 @@ is Table 3's "Ours" with attention, "w EGN" of Tables 4 and 5, and Table 6's "w 
     egnet/gopro:no_gradient_loss         Table 6: without gradient loss; its base is base_no_gradient_loss
 
 Cost: 6,000,000 crops of 256x256 in each training, 759.41 G multiply-accumulates forward in the first, 793.83 G in the
-second: 1.4e19 with the backward pass for the first alone. Not run here. The paper's own: 32.92 dB, SSIM 0.961, with the self-ensemble 33.00 dB (protocols not stated); the other
-rows' are in README.md.
+second: 1.4e19 with the backward pass for the first alone. Not run here. The paper's own: 32.92 dB, SSIM 0.961, with the
+self-ensemble 33.00 dB (protocols not stated); the other rows' are in README.md.
 """
 
 import ml_collections

@@ -3,8 +3,8 @@
     tfdeblur train --config mprnet/gopro --workdir runs/mprnet --data_dir data/gopro
 
 Cost: 393,000 steps of 16 crops of 256x256 (759.41 G multiply-accumulates a crop forward, about three times that with
-the backward pass: 1.4e19 in all). Not run here. The paper's own: 32.66 dB, SSIM 0.959 (protocols psnr and ssim_matlab); its
-authors' weights can be imported instead: tfdeblur/systems/mprnet/README.md.
+the backward pass: 1.4e19 in all). Not run here. The paper's own: 32.66 dB, SSIM 0.959 (protocols psnr and
+ssim_matlab); its authors' weights can be imported instead: tfdeblur/systems/mprnet/README.md.
 """
 
 import ml_collections
