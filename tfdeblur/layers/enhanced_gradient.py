@@ -211,6 +211,17 @@ class EnhancedGradientNetwork(tf.keras.layers.Layer):
             mean = 1.0 if self.egn_input == "mul" else 0.0
             start = tf.keras.initializers.RandomNormal(mean, self.input_std)
             self.vector = self.add_weight("vector", [self.width], initializer=start)
+        elif self.egn_input == "random":
+            # (drawn once, calls in training so far): saved with the weights, so that a resumed training draws what an
+            # uninterrupted one would.
+            self.noise_seed = self.add_weight(
+                "noise_seed",
+                [2],
+                tf.int64,
+                tf.keras.initializers.RandomUniform(0, 2**31 - 1),
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
         self.exit = plain_conv(shape[-1], 1, zero=True, dtype=self.dtype_policy, name="exit")
         super().build(shape)
 
@@ -223,7 +234,10 @@ class EnhancedGradientNetwork(tf.keras.layers.Layer):
         elif self.egn_input == "mul":
             x = x * self.vector
         elif training:
-            x = x + tf.random.normal(tf.shape(x), stddev=self.input_std, dtype=x.dtype)
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            seed = self.noise_seed + tf.stack([2**32 * tf.cast(replica, tf.int64), 0])
+            x = x + tf.random.stateless_normal(tf.shape(x), seed, stddev=self.input_std, dtype=x.dtype)
+            self.noise_seed.assign_add([0, 1])
         else:
             x = x + tf.random.stateless_normal(tf.shape(x)[1:], [0, 0], stddev=self.input_std, dtype=x.dtype)
         for egm in self.egms:

@@ -10,7 +10,7 @@ from tfdeblur.ops.gradients import enhanced_gradient
 _PYRAMID_TAPS = (0.05, 0.25, 0.4, 0.25, 0.05)
 
 # MS-SSIM's exponents, finest level first, its window, and its constants for images in [0, 1].
-_LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW_SIZE, _WINDOW_SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
@@ -72,15 +72,15 @@ def ms_ssim_loss(prediction, target, levels=5, eq16_literal=False):
     last one; each level is the one before, halved by the mean of 2x2 pixels. The metric is `metrics.ms_ssim`.
 
     Args:
-      prediction, target: float [B, H, W, C] in [0, 1], H and W known, at least 10 * 2^(levels - 1) + 1 pixels: 161.
+      prediction, target: float [B, H, W, C] in [0, 1], H and W known, at least `smallest_side(levels)`: 161.
       levels: with fewer than five the first exponents, scaled to a sum of 1, for smaller crops.
       eq16_literal: SSIM_m at every level, as the equation is printed.
     """
-    smallest = (_WINDOW_SIZE - 1) * 2 ** (levels - 1) + 1
+    smallest = smallest_side(levels)
     if min(prediction.shape[1:3]) < smallest:
         raise ValueError(f"MS-SSIM of images of {prediction.shape[1:3]}: {levels} levels need {smallest} pixels a side")
     prediction, target = tf.cast(prediction, tf.float32), tf.cast(target, tf.float32)
-    weights = np.array(_LEVEL_WEIGHTS[:levels]) / sum(_LEVEL_WEIGHTS[:levels])
+    weights = np.array(LEVEL_WEIGHTS[:levels]) / sum(LEVEL_WEIGHTS[:levels])
     product = 1.0
     for level, weight in enumerate(weights):
         if level:
@@ -92,6 +92,11 @@ def ms_ssim_loss(prediction, target, levels=5, eq16_literal=False):
         # A negative has no real power, and at 0 the power's slope is infinite.
         product *= tf.maximum(factor, 1e-6) ** weight
     return 1.0 - tf.reduce_mean(product, axis=-1)
+
+
+def smallest_side(levels):
+    """Pixels that images need for so many levels of `ms_ssim_loss`."""
+    return (_WINDOW_SIZE - 1) * 2 ** (levels - 1) + 1
 
 
 def _halve(images):

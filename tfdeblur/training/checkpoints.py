@@ -161,10 +161,16 @@ def _read_metadata(path):
         raise _damaged(path) from error
 
 
-def restore_generator(net, path):
-    """Fills the weights of `net` from a training's checkpoint (its discriminator and optimisers stay there)."""
-    # A bare Checkpoint stands in for the trainer: only the names along the path matter.
-    stand_in = tf.train.Checkpoint(trainer=tf.train.Checkpoint(generator=net))
+def restore_generator(net, path, part=None):
+    """Fills the weights of `net` from a training's checkpoint (its discriminator and optimisers stay there).
+
+    Args:
+      net: the generator; with `part` the attribute of that name of the generator that was trained.
+      path: a checkpoint's path prefix.
+    """
+    # Bare Checkpoints stand in for what holds it: only the names along the path matter.
+    generator = tf.train.Checkpoint(**{part: net}) if part else net
+    stand_in = tf.train.Checkpoint(trainer=tf.train.Checkpoint(generator=generator))
     try:
         status = stand_in.read(path)
         status.assert_existing_objects_matched()

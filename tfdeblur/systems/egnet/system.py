@@ -1,16 +1,31 @@
-"""How EGNet is built; see systems/madn/system.py for the face that every system's module has."""
+"""How EGNet is built and trained, in two stages; see systems/madn/system.py for the face of every system's module."""
+
+import os
 
 from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.losses.structure import LEVEL_WEIGHTS, smallest_side
 from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.gradients import enhanced_gradient, laplacian
 from tfdeblur.ops.ranges import to_uint8
 from tfdeblur.systems.egnet.networks import EgNet
+from tfdeblur.systems.egnet.objective import EgNetObjective
 from tfdeblur.systems.mprnet import system as mprnet
+from tfdeblur.training import checkpoints
+from tfdeblur.training.supervised import SupervisedTrainer
 
 ARGUMENTS = (
     *mprnet.ARGUMENTS,
     *("egn_width", "num_egms", "egn_input", "input_std", "attention", "pa_residual"),
 )
+_LOSS = ("alpha", "beta", "gamma", "ms_ssim_levels", "eq16_literal")
+SETTINGS = (*ARGUMENTS, "stage", "base", *_LOSS, *mprnet.RATE)
+
+# What is trained (section 4.2): first "base", the MPRNet alone; then "egn", the EGNs in it, the base frozen. Not in
+# the paper: "all" at once.
+STAGES = ("base", "egn", "all")
+
+TARGETS = mprnet.TARGETS
 
 PAPER = {
     "parameters": "26.60 million",
@@ -28,18 +43,92 @@ def build(**arguments):
 
 
 def build_from(config):
-    """The network of a configuration."""
+    """The network of a configuration: in stage "base" an `MprNet`."""
+    if config.stage == "base":
+        return mprnet.build_from(config)
     return build(**{name: getattr(config, name) for name in ARGUMENTS})
 
 
 def parts(net):
-    """name -> layer: MPRNet, and the enhanced gradient network of each stage."""
+    """name -> layer: MPRNet, and the enhanced gradient network of each of its stages."""
     return {"base": net.base, "egn1": net.egn1, "egn2": net.egn2}
 
 
 def discriminator_parameters():
     """{}: there is none."""
     return {}
+
+
+def samples_per_step(config):
+    """Pairs that a training step takes."""
+    return config.batch_size
+
+
+def make_trainer(config):
+    """Network, objective and optimiser of a configuration (section 4.2); the base is filled where it is named."""
+    mprnet.check(config)
+    if config.stage not in STAGES:
+        raise DeblurError(f"--config.stage={config.stage}: choose {', '.join(STAGES)}")
+    net = build_from(config)
+    base = net if config.stage == "base" else net.base
+    fill_base(base, config.base)
+    base.trainable = config.stage != "egn"
+    return SupervisedTrainer(
+        generator=net,
+        objective=_objective(config),
+        generator_optimizer=mprnet.adam(config),
+        global_batch_size=config.batch_size,
+    )
+
+
+def _objective(config):
+    weights = {name: config[name] for name in ("alpha", "beta", "gamma")}
+    for name, weight in weights.items():
+        if not 0 <= weight < float("inf"):
+            raise DeblurError(f"--config.{name}={weight}: must be a number from 0")
+    if not any(weights.values()):
+        raise DeblurError("--config.alpha, beta and gamma are all 0: nothing would be learnt")
+    if config.gamma:
+        levels = config.ms_ssim_levels
+        if not 1 <= levels <= len(LEVEL_WEIGHTS):
+            raise DeblurError(f"--config.ms_ssim_levels={levels}: choose 1 to {len(LEVEL_WEIGHTS)}")
+        if config.crop < smallest_side(levels):
+            raise DeblurError(
+                f"--config.crop={config.crop}: MS-SSIM of {levels} levels needs {smallest_side(levels)} pixels; "
+                "lower --config.ms_ssim_levels"
+            )
+    return EgNetObjective(**{name: config[name] for name in _LOSS})
+
+
+def fill_base(base, where):
+    """Gives an MPRNet the weights that `where` names.
+
+    Args:
+      base: `MprNet`.
+      where: work directory or checkpoint of mprnet or egnet, or imported weights; "random" keeps the weights as they
+        are.
+
+    Raises:
+      DeblurError: "", so that nobody freezes random weights unawares; weights of another system or size, or none.
+    """
+    if where == "random":
+        return
+    if not where:
+        raise DeblurError(
+            "--config.base: name the MPRNet that the EGNs go into: a run of egnet with stage 'base', a run of mprnet, "
+            "or a folder of import-weights; or say 'random'"
+        )
+    if os.path.exists(os.path.join(where, "saved_model.pb")):
+        raise DeblurError(f"--config.base={where}: that is an export; name the run or the import that it was made from")
+    metadata, path = checkpoints.read(where)
+    config = metadata["config"]
+    if config["system"] not in ("mprnet", "egnet"):
+        raise DeblurError(f"--config.base={where}: a network of {config['system']}, not an MPRNet")
+    different = [f"{name}={config[name]}" for name in mprnet.ARGUMENTS if config[name] != getattr(base, name)]
+    if different:
+        raise DeblurError(f"--config.base={where}: an MPRNet of {', '.join(different)}; give the same --config.* here")
+    whole = config["system"] == "mprnet" or config["stage"] == "base"
+    checkpoints.restore_generator(base, path, part=None if whole else "base")
 
 
 def gradient_maps(net, blurred):

@@ -1,13 +1,21 @@
-"""How MPRNet is built, and what `tfdeblur import-weights` has to know of its published weights.
+"""How MPRNet is built and trained, and what `tfdeblur import-weights` has to know of its published weights.
 
 See systems/madn/system.py for the face that every system's module has.
 """
 
 from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
 from tfdeblur.systems.mprnet.networks import MprNet
+from tfdeblur.systems.mprnet.objective import MprNetObjective
 from tfdeblur.systems.mprnet.torch_names import fill, torch_shapes
+from tfdeblur.training.schedules import WarmUpThenCosine
+from tfdeblur.training.supervised import SupervisedTrainer
 
 ARGUMENTS = ("width", "width_step", "orsnet_step", "num_cabs", "reduction")
+RATE = ("learning_rate", "warm_up_steps", "end_learning_rate")
+SETTINGS = (*ARGUMENTS, "lambda_edge", *RATE)
+
+TARGETS = {"scales": 1}
 
 PAPER = {
     "parameters": "20.1 million",
@@ -49,3 +57,33 @@ def parts(net):
 def discriminator_parameters():
     """{}: there is none."""
     return {}
+
+
+def samples_per_step(config):
+    """Pairs that a training step takes."""
+    return config.batch_size
+
+
+def make_trainer(config):
+    """Network, objective and optimiser of a configuration, as in the authors' code."""
+    check(config)
+    return SupervisedTrainer(
+        generator=build_from(config),
+        objective=MprNetObjective(config.lambda_edge),
+        generator_optimizer=adam(config),
+        global_batch_size=config.batch_size,
+    )
+
+
+def check(config):
+    """DeblurError for settings that cannot work; an heir's, too."""
+    if config.crop % MprNet.size_multiple:
+        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {MprNet.size_multiple}")
+    if config.warm_up_steps < 0:
+        raise DeblurError(f"--config.warm_up_steps={config.warm_up_steps}: must be at least 0")
+
+
+def adam(config):
+    """The optimiser: a linear rise from 0, then half a cosine to `end_learning_rate` at the last step."""
+    schedule = WarmUpThenCosine(config.learning_rate, config.warm_up_steps, config.steps, config.end_learning_rate)
+    return tf.keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=1e-8, jit_compile=False)
