@@ -58,6 +58,8 @@ class SupervisedTrainer(tf.keras.Model):
 
     def _update(self, player, optimizer, tape, scaled_loss):
         variables = player.trainable_variables
+        if not variables:  # as in a plain mean of what is frozen
+            return tf.constant(0.0)
         # A switched-off term leaves some variables without a path to the loss: their gradient is zero.
         gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
         if _is_loss_scaled(optimizer):

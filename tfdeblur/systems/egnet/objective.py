@@ -16,6 +16,7 @@ class EgNetObjective:
       alpha, beta, gamma: the paper's weights; a term of weight 0 is not computed (Table 6: beta).
       ms_ssim_levels: of L_ssim; five need crops of 161 pixels.
       eq16_literal: the luminance at every level, as Eq. 16 is printed.
+      results: names of the outputs that the sum is over.
     """
 
     alpha: float = 1.0
@@ -23,6 +24,7 @@ class EgNetObjective:
     gamma: float = 0.1
     ms_ssim_levels: int = 5
     eq16_literal: bool = False
+    results: tuple = STAGES
 
     def generator_losses(self, outputs, batch):
         """Terms of L; arguments and result as in `MprNetObjective.generator_losses`."""
@@ -32,7 +34,7 @@ class EgNetObjective:
             "ssim": (self.gamma, self._ssim),  # Eq. 16
         }
         return {
-            name: weight * tf.add_n([loss(outputs[stage], batch["sharp"]) for stage in STAGES])
+            name: weight * tf.add_n([loss(outputs[stage], batch["sharp"]) for stage in self.results])
             for name, (weight, loss) in terms.items()
             if weight
         }

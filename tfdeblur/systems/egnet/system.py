@@ -18,8 +18,8 @@ ARGUMENTS = (
     *mprnet.ARGUMENTS,
     *("egn_width", "num_egms", "egn_input", "input_std", "attention", "pa_residual"),
 )
-_LOSS = ("alpha", "beta", "gamma", "ms_ssim_levels", "eq16_literal")
-SETTINGS = (*ARGUMENTS, "stage", "base", *_LOSS, *mprnet.RATE)
+LOSS = ("alpha", "beta", "gamma", "ms_ssim_levels", "eq16_literal")
+SETTINGS = (*ARGUMENTS, "stage", "base", *LOSS, *mprnet.RATE)
 
 # What is trained (section 4.2): first "base", the MPRNet alone; then "egn", the EGNs in it, the base frozen. Not in
 # the paper: "all" at once.
@@ -75,13 +75,14 @@ def make_trainer(config):
     base.trainable = config.stage != "egn"
     return SupervisedTrainer(
         generator=net,
-        objective=_objective(config),
+        objective=make_objective(config),
         generator_optimizer=mprnet.adam(config),
         global_batch_size=config.batch_size,
     )
 
 
-def _objective(config):
+def make_objective(config, **others):
+    """`EgNetObjective` of a configuration, an heir's, too, and of other arguments."""
     weights = {name: config[name] for name in ("alpha", "beta", "gamma")}
     for name, weight in weights.items():
         if not 0 <= weight < float("inf"):
@@ -97,16 +98,16 @@ def _objective(config):
                 f"--config.crop={config.crop}: MS-SSIM of {levels} levels needs {smallest_side(levels)} pixels; "
                 "lower --config.ms_ssim_levels"
             )
-    return EgNetObjective(**{name: config[name] for name in _LOSS})
+    return EgNetObjective(**{name: config[name] for name in LOSS}, **others)
 
 
 def fill_base(base, where):
-    """Gives an MPRNet the weights that `where` names.
+    """Gives an MPRNet, or an EGNet, the weights that `where` names.
 
     Args:
-      base: `MprNet`.
-      where: work directory or checkpoint of mprnet or egnet, or imported weights; "random" keeps the weights as they
-        are.
+      base: `MprNet` or `EgNet`.
+      where: work directory or checkpoint of mprnet or egnet, or imported weights; of an EGNet an MPRNet takes what is
+        its own. "random" keeps the weights as they are.
 
     Raises:
       DeblurError: "", so that nobody freezes random weights unawares; weights of another system or size, or none.
@@ -115,8 +116,8 @@ def fill_base(base, where):
         return
     if not where:
         raise DeblurError(
-            "--config.base: name the MPRNet that the EGNs go into: a run of egnet with stage 'base', a run of mprnet, "
-            "or a folder of import-weights; or say 'random'"
+            "--config.base: name what is trained already, a run of egnet or mprnet, or a folder of import-weights; or "
+            "say 'random'"
         )
     if os.path.exists(os.path.join(where, "saved_model.pb")):
         raise DeblurError(f"--config.base={where}: that is an export; name the run or the import that it was made from")
@@ -124,11 +125,15 @@ def fill_base(base, where):
     config = metadata["config"]
     if config["system"] not in ("mprnet", "egnet"):
         raise DeblurError(f"--config.base={where}: a network of {config['system']}, not an MPRNet")
-    different = [f"{name}={config[name]}" for name in mprnet.ARGUMENTS if config[name] != getattr(base, name)]
+    has_egns = config["system"] == "egnet" and config["stage"] != "base"
+    wants_egns = isinstance(base, EgNet)
+    if wants_egns and not has_egns:
+        raise DeblurError(f"--config.base={where}: an MPRNet without EGNs; add --config.base_system=mprnet")
+    names = ARGUMENTS if wants_egns else mprnet.ARGUMENTS
+    different = [f"{name}={config[name]}" for name in names if config[name] != getattr(base, name)]
     if different:
-        raise DeblurError(f"--config.base={where}: an MPRNet of {', '.join(different)}; give the same --config.* here")
-    whole = config["system"] == "mprnet" or config["stage"] == "base"
-    checkpoints.restore_generator(base, path, part=None if whole else "base")
+        raise DeblurError(f"--config.base={where}: a network of {', '.join(different)}; give the same --config.* here")
+    checkpoints.restore_generator(base, path, part="base" if has_egns and not wants_egns else None)
 
 
 def gradient_maps(net, blurred):

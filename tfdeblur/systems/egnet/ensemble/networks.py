@@ -73,7 +73,7 @@ class SelfEnsemble(tf.keras.Model):
             raise DeblurError(f"fuse_width={fuse_width}: must be at least 1")
         super().__init__(**{"name": "self_ensemble", "autocast": False, **kwargs})
         self.base_system = base
-        self.base_arguments = dict(base_arguments or {})
+        self.base_arguments = base_arguments or {}
         self.fuse = fuse
         self.fuse_width = fuse_width
         self.base = BASES[base](**self.base_arguments, name="base")
@@ -103,7 +103,7 @@ class SelfEnsemble(tf.keras.Model):
         return {
             "name": self.name,
             "base": self.base_system,
-            "base_arguments": self.base_arguments,
+            "base_arguments": dict(self.base_arguments),  # Keras wraps an attribute, and JSON cannot tell
             "fuse": self.fuse,
             "fuse_width": self.fuse_width,
         }

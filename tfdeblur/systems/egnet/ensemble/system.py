@@ -1,7 +1,15 @@
-"""How EGNet's self-ensemble is built; see systems/madn/system.py for the face that every system's module has."""
+"""How EGNet's self-ensemble is built and trained; see systems/madn/system.py for the face of every system's module."""
 
 from tfdeblur.compat import tf
+from tfdeblur.errors import DeblurError
+from tfdeblur.systems.egnet import system as egnet
 from tfdeblur.systems.egnet.ensemble.networks import SelfEnsemble
+from tfdeblur.systems.mprnet import system as mprnet
+from tfdeblur.training.supervised import SupervisedTrainer
+
+SETTINGS = (*egnet.ARGUMENTS, "base_system", "base", "fuse", "fuse_width", *egnet.LOSS, *mprnet.RATE)
+
+TARGETS = egnet.TARGETS
 
 PAPER = {
     "parameters": "not stated",
@@ -18,6 +26,13 @@ def build(**arguments):
     return net
 
 
+def build_from(config):
+    """The network of a configuration; of an MPRNet the settings of EGNs are not looked at."""
+    names = mprnet.ARGUMENTS if config.base_system == "mprnet" else egnet.ARGUMENTS
+    arguments = {name: getattr(config, name) for name in names}
+    return build(base=config.base_system, base_arguments=arguments, fuse=config.fuse, fuse_width=config.fuse_width)
+
+
 def parts(net):
     """name -> layer: the network whose results are fused, and the one that fuses them."""
     return {"base": net.base, **({"fusing": net.fusing} if net.fusing is not None else {})}
@@ -26,3 +41,29 @@ def parts(net):
 def discriminator_parameters():
     """{}: there is none."""
     return {}
+
+
+def samples_per_step(config):
+    """Pairs that a training step takes."""
+    return config.batch_size
+
+
+def make_trainer(config):
+    """Network, objective and optimiser of a configuration; the base is filled and frozen.
+
+    With fuse="mean" there is nothing to train: one step, which changes no weight, leaves a work directory that can be
+    evaluated.
+    """
+    mprnet.check(config)
+    if config.crop % SelfEnsemble.size_multiple:
+        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {SelfEnsemble.size_multiple}")
+    net = build_from(config)
+    egnet.fill_base(net.base, config.base)
+    net.base.trainable = False
+    return SupervisedTrainer(
+        generator=net,
+        # Section 3.3, of the one result
+        objective=egnet.make_objective(config, results=("restored",)),
+        generator_optimizer=mprnet.adam(config),
+        global_batch_size=config.batch_size,
+    )
