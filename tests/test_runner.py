@@ -565,6 +565,22 @@ def test_the_variants_of_structures_guided_change_one_thing_each():
             make("other")
 
 
+@pytest.mark.parametrize("name", ["gopro", "embedded"])
+def test_the_self_ensembles_configurations_fit_the_egnet_they_build_on(name):
+    folder = EXPERIMENTS / "egnet"
+    make = runpy.run_path(str(folder / f"ensemble_{name}.py"))["get_config"]
+    egnet = runpy.run_path(str(folder / f"{name}.py"))["get_config"]().to_dict()
+    ensemble = make().to_dict()
+    own = {"system", "base_system", "fuse", "fuse_width"}
+    rate = {"steps", "learning_rate", "warm_up_steps", "checkpoint_every", "log_every", "image_every"}
+    assert {key for key in ensemble if ensemble[key] != egnet.get(key)} <= own | rate
+    assert ensemble.keys() - own == egnet.keys() - {"system", "stage"}
+    mean = make("mean").to_dict()
+    assert {key: mean[key] for key in mean if mean[key] != ensemble[key]} == {"fuse": "mean", "steps": 1}
+    with pytest.raises(ValueError, match="choose network, mean"):
+        make("other")
+
+
 def test_an_unknown_precision_is_refused(tiny_config, tmp_path):
     source = runner.make_source(tiny_config, "train")
     with pytest.raises(DeblurError, match="--precision=float8: choose auto, float32, mixed_bfloat16"):

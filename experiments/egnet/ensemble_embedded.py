@@ -30,7 +30,7 @@ def get_config(variant="network"):
     config.width = 16
     config.width_step = 8
     config.orsnet_step = 8
-    config.num_cabs = 4
+    config.num_cabs = 2
     config.reduction = 4
     # The EGNs
     config.egn_width = 16
@@ -46,7 +46,7 @@ def get_config(variant="network"):
     # Data
     config.blur_kind = "blur"
     config.crop = 64
-    config.batch_size = 8
+    config.batch_size = 4
     config.augmentation = "flips"
     # The shake for --synthesize and the embedded photographs
     config.shake_length = (12.0, 20.0)
