@@ -44,13 +44,13 @@ def isolated():
         yield
 
 
-def load_experiment(name):
-    """The configuration of experiments/<name>.py, loaded by path as the command line does."""
+def load_experiment(name, *variant):
+    """The configuration of experiments/<name>.py (and its variant), loaded by path as the command line does."""
     path = ROOT / "experiments" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"experiment_{name.replace('/', '_')}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config()
+    return module.get_config(*variant)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,13 @@ experiments/two_way/README.md.
 
 import ml_collections
 
-BRANCHES = {"both": True, "up_alone": False}
+# What differs from the whole network.
+VARIANTS = {"both": {}, "up_alone": {"down_branch": False}, "egn": {"num_egms": 2}}
 
 
-def get_config(branches="both"):
-    if branches not in BRANCHES:
-        raise ValueError(f"two_way/embedded:{branches}: choose {', '.join(BRANCHES)}")
+def get_config(variant="both"):
+    if variant not in VARIANTS:
+        raise ValueError(f"two_way/embedded:{variant}: choose {', '.join(VARIANTS)}")
     config = ml_collections.ConfigDict()
     config.system = "two_way"
     config.seed = 0
@@ -24,9 +25,10 @@ def get_config(branches="both"):
     config.widths = (16, 32, 64)
     config.num_res_blocks = 1
     config.decoder_order = "residuals_first"
-    config.down_branch = BRANCHES[branches]
+    config.down_branch = True
     config.stop_gradient_between_scales = True
     config.global_residual = True
+    config.num_egms = 0
 
     # Data
     config.blur_kind = "blur"
@@ -51,4 +53,5 @@ def get_config(branches="both"):
     config.checkpoint_every = 300
     config.log_every = 10
     config.image_every = 300
+    config.update(VARIANTS[variant])
     return config

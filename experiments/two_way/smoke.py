@@ -20,6 +20,7 @@ def get_config():
     config.down_branch = True
     config.stop_gradient_between_scales = True
     config.global_residual = True
+    config.num_egms = 0
 
     # Data
     config.blur_kind = "blur"

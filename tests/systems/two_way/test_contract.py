@@ -16,6 +16,7 @@ class TestTwoWay(SystemContract):
         "down_branch": False,
         "stop_gradient_between_scales": False,
         "global_residual": True,
+        "num_egms": 1,
     }
     outputs = {
         **{"restored": 1, "up": 1},

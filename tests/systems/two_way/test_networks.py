@@ -8,6 +8,7 @@ from tests.layers.slow import randomised, slow_conv
 from tfdeblur import info
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.ops.gradients import enhanced_gradient
 from tfdeblur.systems import build, system
 from tfdeblur.systems.two_way.networks import Decoder, TwoWay
 from tfdeblur.systems.two_way.objective import TwoWayObjective
@@ -51,6 +52,35 @@ def test_three_scales_share_one_set_of_variables():
     convolutions = [op for op in graph.graph.get_operations() if op.type in ("Conv2D", "Conv2DBackpropInput")]
     kernels = [weight for weight in net.trainable_weights if weight.shape.rank == 4]
     assert len(convolutions) == 3 * len(kernels) and len(graph.captured_inputs) == len(net.weights)
+
+
+def test_an_enhanced_gradient_network_starts_as_nothing_and_sees_each_scales_own_gradients():
+    net, plain = build("two_way", **SMALL, num_egms=1), build("two_way", **SMALL)
+    theirs = [weight for layer in (plain.e1, plain.e2, plain.e3, plain.up, plain.down) for weight in layer.weights]
+    ours = [weight for layer in (net.e1, net.e2, net.e3, net.up, net.down) for weight in layer.weights]
+    for weight, same in zip(ours, theirs, strict=True):
+        weight.assign(same)
+    images = random_images()
+    expected = plain(images)
+    for name, value in net(images).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+    exit_ = net.egn.exit
+    exit_.set_weights([np.random.default_rng(1).normal(size=weight.shape) for weight in exit_.get_weights()])
+    calls = []
+    layer = net.egn
+
+    def watched(features, gradient):
+        calls.append((features, gradient, layer(features, gradient)))
+        return calls[-1][-1]
+
+    net.egn = watched
+    outputs = net(images)
+    half = resized(images, 0.5)
+    for blurred, (features, gradient, _) in zip((resized(half, 0.5), half, images), calls, strict=True):
+        assert [4 * side for side in features.shape[1:3]] == blurred.shape[1:3]
+        np.testing.assert_allclose(gradient, enhanced_gradient(blurred), atol=1e-4)
+    assert all(np.abs(outputs[name] - expected[name]).max() > 1e-3 for name in ("up", "down"))  # both decoders see it
 
 
 # ---------------------------------------------------------------------------------------------------- parts

@@ -7,7 +7,9 @@ Images are float32 RGB in [0, 1] at every boundary. Convolutions are 3x3 with bi
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.layers.codec import DecodingBlock, EncodingBlock, ResidualBlocks, image_head
+from tfdeblur.layers.enhanced_gradient import EnhancedGradientNetwork
 from tfdeblur.ops.geometry import double_bilinear, half_bilinear, pyramid, require_multiple
+from tfdeblur.ops.gradients import enhanced_gradient
 
 NUM_SCALES = 3
 DECODER_ORDERS = ("residuals_first", "deconv_first")
@@ -74,6 +76,8 @@ class TwoWay(tf.keras.Model):
       stop_gradient_between_scales: do not train through the image handed to the next scale, as SRN's code.
       global_residual: the upper decoder predicts what is added to the blurred image of its scale, and the last
         convolutions start at zero. Not in the paper: for short trainings.
+      num_egms: modules of an enhanced gradient network of widths[2] channels behind E3, which both decoders then see;
+        0 for none. Not in the paper: EGNet's, see layers.enhanced_gradient.
 
     Call:
       blurred: float32 [B, H, W, 3] in [0, 1], H and W divisible by 16.
@@ -93,11 +97,13 @@ class TwoWay(tf.keras.Model):
         down_branch=True,
         stop_gradient_between_scales=True,
         global_residual=False,
+        num_egms=0,
         **kwargs,
     ):
-        if len(widths) != 3 or min(widths) < 1 or num_res_blocks < 0:
+        if len(widths) != 3 or min(widths) < 1 or min(num_res_blocks, num_egms) < 0:
             raise DeblurError(
-                f"widths={tuple(widths)}, num_res_blocks={num_res_blocks}: need three widths from 1, blocks from 0"
+                f"widths={tuple(widths)}, num_res_blocks={num_res_blocks}, num_egms={num_egms}: need three widths from "
+                "1, blocks and modules from 0"
             )
         if decoder_order not in DECODER_ORDERS:
             raise DeblurError(f"decoder_order={decoder_order}: choose {', '.join(DECODER_ORDERS)}")
@@ -109,10 +115,12 @@ class TwoWay(tf.keras.Model):
         self.down_branch = down_branch
         self.stop_gradient_between_scales = stop_gradient_between_scales
         self.global_residual = global_residual
+        self.num_egms = num_egms
         a, b, c = self.widths
         self.e1 = EncodingBlock(a, 1, num_res_blocks, name="e1")
         self.e2 = EncodingBlock(b, 2, num_res_blocks, name="e2")
         self.e3 = EncodingBlock(c, 2, num_res_blocks, name="e3")
+        self.egn = EnhancedGradientNetwork(c, num_egms, name="egn") if num_egms else None
         common = (self.widths, num_res_blocks, decoder_order, global_residual)
         self.up = Decoder(*common, name="up")
         self.down = Decoder(*common, name="down") if down_branch else None
@@ -137,6 +145,8 @@ class TwoWay(tf.keras.Model):
         full = self.e1(tf.concat([blurred, coarser], axis=-1))
         half = self.e2(full)
         quarter = self.e3(half)
+        if self.egn is not None:
+            quarter = self.egn(quarter, enhanced_gradient(blurred))
         up = self.up(quarter, (half, full))
         if self.global_residual:
             up += blurred
@@ -154,4 +164,5 @@ class TwoWay(tf.keras.Model):
             "down_branch": self.down_branch,
             "stop_gradient_between_scales": self.stop_gradient_between_scales,
             "global_residual": self.global_residual,
+            "num_egms": self.num_egms,
         }

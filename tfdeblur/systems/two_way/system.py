@@ -15,7 +15,7 @@ _ARGUMENTS = (
     *("widths", "num_res_blocks", "decoder_order", "down_branch"),
     *("stop_gradient_between_scales", "global_residual"),
 )
-SETTINGS = (*_ARGUMENTS, "scale_weights", "learning_rate", "decay_power", "grad_clip_mode")
+SETTINGS = (*_ARGUMENTS, "num_egms", "scale_weights", "learning_rate", "decay_power", "grad_clip_mode")
 
 TARGETS = {"scales": NUM_SCALES, "resize": "bilinear"}
 
@@ -37,12 +37,14 @@ def build(**arguments):
 def build_from(config):
     """The network of a configuration."""
     arguments = {name: getattr(config, name) for name in _ARGUMENTS}
-    return build(**{**arguments, "widths": tuple(config.widths)})
+    num_egms = getattr(config, "num_egms", 0)  # earlier checkpoints do not name it
+    return build(**{**arguments, "widths": tuple(config.widths), "num_egms": num_egms})
 
 
 def parts(net):
-    """name -> layer: both decoders."""
-    return {name: layer for name, layer in (("up", net.up), ("down", net.down)) if layer is not None}
+    """name -> layer: both decoders, and the enhanced gradient network where there is one."""
+    layers = {"up": net.up, "down": net.down, "egn": net.egn}
+    return {name: layer for name, layer in layers.items() if layer is not None}
 
 
 def branches(net, blurred):
