@@ -114,26 +114,27 @@ def fill_base(base, where):
     """
     if where == "random":
         return
+    wanted, names = ("EGNet", ARGUMENTS) if isinstance(base, EgNet) else ("MPRNet", mprnet.ARGUMENTS)
     if not where:
         raise DeblurError(
-            "--config.base: name what is trained already, a run of egnet or mprnet, or a folder of import-weights; or "
-            "say 'random'"
+            f"--config.base: name the {wanted} to start from: a run of egnet or mprnet, or a folder of import-weights; "
+            "or say 'random'"
         )
     if os.path.exists(os.path.join(where, "saved_model.pb")):
         raise DeblurError(f"--config.base={where}: that is an export; name the run or the import that it was made from")
     metadata, path = checkpoints.read(where)
     config = metadata["config"]
     if config["system"] not in ("mprnet", "egnet"):
-        raise DeblurError(f"--config.base={where}: a network of {config['system']}, not an MPRNet")
-    has_egns = config["system"] == "egnet" and config["stage"] != "base"
-    wants_egns = isinstance(base, EgNet)
-    if wants_egns and not has_egns:
+        raise DeblurError(f"--config.base={where}: a network of {config['system']}, not an {wanted}")
+    found = "EGNet" if config["system"] == "egnet" and config["stage"] != "base" else "MPRNet"
+    if (wanted, found) == ("EGNet", "MPRNet"):
         raise DeblurError(f"--config.base={where}: an MPRNet without EGNs; add --config.base_system=mprnet")
-    names = ARGUMENTS if wants_egns else mprnet.ARGUMENTS
     different = [f"{name}={config[name]}" for name in names if config[name] != getattr(base, name)]
     if different:
-        raise DeblurError(f"--config.base={where}: a network of {', '.join(different)}; give the same --config.* here")
-    checkpoints.restore_generator(base, path, part="base" if has_egns and not wants_egns else None)
+        raise DeblurError(
+            f"--config.base={where}: an {wanted} of {', '.join(different)}; give the same --config.* here"
+        )
+    checkpoints.restore_generator(base, path, part="base" if found != wanted else None)
 
 
 def gradient_maps(net, blurred):

@@ -78,9 +78,9 @@ def test_an_mprnet_can_be_the_base_and_so_can_an_egnets(where, bases):
 
 def test_bases_that_do_not_fit_are_one_line(bases):
     for changes, message in (
-        ({"base": ""}, "--config.base: name what is trained already"),
+        ({"base": ""}, "--config.base: name the EGNet to start from"),
         ({"base": bases["mprnet"][0]}, "add --config.base_system=mprnet"),
-        ({"base": bases["egnet"][0], "egn_width": 16}, "a network of egn_width=8; give the same"),
+        ({"base": bases["egnet"][0], "egn_width": 16}, "an EGNet of egn_width=8; give the same"),
         ({"base": bases["egnet"][0], "crop": 40}, "crop=40: must be a multiple of 16"),
     ):
         with pytest.raises(DeblurError, match=message):
