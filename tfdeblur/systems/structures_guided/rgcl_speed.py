@@ -1,7 +1,8 @@
-"""RGCL's pair of strip convolutions against one 3x3 convolution: `python -m experiments.structures_guided.rgcl_speed`.
+"""RGCL's pair of strip convolutions against one 3x3 convolution, as a command.
 
-Both with biases and a leaky ReLU, twenty layers in a row, timed in turn, one size at a time. Prints how much longer the
-pair takes for each multiply-accumulate: it has 6 of them where the 3x3 has 9.
+`python -m tfdeblur.systems.structures_guided.rgcl_speed` times both with biases and a leaky ReLU, twenty layers in a
+row, in turn, one size at a time, and prints how much longer the pair takes for each multiply-accumulate: it has 6 of
+them where the 3x3 has 9.
 """
 
 import statistics
