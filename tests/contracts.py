@@ -217,6 +217,41 @@ class SystemContract:
             if not name.endswith("gradient_norm"):
                 assert float(rounded[name]) == pytest.approx(float(value), rel=0.05), name
 
+    def test_two_replicas_take_the_step_of_one(self, small_config, two_cpus):
+        """Half the batch each, plain descent: Adam would make much of a gradient's rounding."""
+        config = small_config.copy_and_resolve_references()
+        config.batch_size = 1
+        halves = [noise_batch(self.system, config, seed) for seed in (0, 1)]
+        config.batch_size = 2
+
+        def make_trainer():
+            trainer = systems.system(self.system).make_trainer(config)
+            for name in ("generator_optimizer", "discriminator_optimizer"):
+                if hasattr(trainer, name):
+                    setattr(trainer, name, tf.keras.optimizers.SGD(1e-3, jit_compile=False))
+            return trainer
+
+        alone = make_trainer()
+        with two_cpus.scope():
+            together = make_trainer()
+            together.set_weights(alone.get_weights())
+        before = alone.get_weights()
+
+        def in_turn(*values):  # each of several updates takes a sample of both halves
+            return tf.reshape(tf.stack(values, axis=1), [-1, *values[0].shape[1:]])
+
+        expected = alone.train_step(tf.nest.map_structure(in_turn, *halves))
+
+        def half_of(context):
+            return halves[context.replica_id_in_sync_group]
+
+        parts = two_cpus.experimental_distribute_values_from_function(half_of)
+        found = two_cpus.run(together.train_step, (parts,))
+        assert found.keys() == expected.keys()
+        for a, b, old in zip(together.weights, alone.weights, before, strict=True):
+            moved = np.abs(b - old).max()
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 + 1e-4 * moved, err_msg=b.name)
+
     @pytest.mark.slow
     def test_two_steps_of_the_loop(self, small_config, tmp_path):
         with precision("mixed_float16"):  # as a graph, the loss scale's branches included

@@ -284,6 +284,8 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
     system = systems.system(config.system)
     with precision(policy):
         trainer = system.make_trainer(config)
+    if getattr(trainer.objective, "features", None) and config.vgg_weights == "random":
+        say("VGG19 has random weights, as the configuration says: no perceptual loss of the paper's")
 
     metadata = {
         "config": json.loads(config.to_json()),

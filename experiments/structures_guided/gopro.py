@@ -68,7 +68,7 @@ def get_config(variant="full"):
 
     # Optimisation
     config.steps = 78_750
-    config.constant_steps = 78_750  # to the end: no schedule is stated
+    config.constant_steps = 1_000_000_000  # past any end: no schedule is stated
     config.learning_rate = 1e-4
     config.adam_beta1 = 0.5
     config.adam_beta2 = 0.999

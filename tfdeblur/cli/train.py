@@ -42,8 +42,6 @@ def _run(values, arguments):
         raise DeblurError(
             "--vgg_weights: this configuration uses none; add --config.vgg_weights=imagenet, if it has VGG"
         )
-    if config.get("vgg_weights") == "random":
-        runner.say("VGG19 has random weights, as the configuration says: no perceptual loss of the paper's")
     if values.vgg_weights:
         from tfdeblur.layers.vgg import install_weights
 

@@ -1,5 +1,7 @@
 """Fig. 4 as a picture, and what it measures."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,8 @@ def test_the_pictures_are_the_responses_stretched():
     net = lively_network()
     blurred = np.random.default_rng(0).uniform(size=(12, 16, 3)).astype(np.float32)
     pictures, line = rgcl(net, blurred, "2.3")
-    images = dict(pictures)
+    images = {re.sub(r" [\d.e-]+ \.\. [\d.e-]+$", "", caption): image for caption, image in pictures}
+    captions = dict(zip(images, (caption for caption, _ in pictures), strict=True))
     assert list(images) == [
         *("blurred", "RGCL 2.3, horizontal", "RGCL 2.3, vertical", "RGCL 2.3, joint"),
         *("restored", "Sobel, horizontal", "Sobel, vertical", "Sobel, joint"),
@@ -41,6 +44,7 @@ def test_the_pictures_are_the_responses_stretched():
     sobel["joint"] = np.hypot(*sobel.values())
     for kind, response in zip(sobel, net.rgcl_responses(blurred[None], 1, 2), strict=True):
         strength = np.abs(response.numpy()[0]).mean(-1)
+        assert captions[f"RGCL 2.3, {kind}"].endswith(f" {strength.min():.3g} .. {strength.max():.3g}")
         enlarged = stretched(strength).repeat(4, 0).repeat(4, 1)
         np.testing.assert_allclose(images[f"RGCL 2.3, {kind}"], enlarged, atol=1)
         expected = sobel[kind].mean(-1)
@@ -48,6 +52,17 @@ def test_the_pictures_are_the_responses_stretched():
         means = expected.reshape(3, 4, 4, 4).mean((1, 3))
         correlation = np.corrcoef(strength.ravel(), means.ravel())[0, 1]
         assert f"{kind} {correlation:.2f}" in line
+
+
+def test_what_is_padding_does_not_count_as_agreement():
+    net = lively_network()
+    blurred = np.random.default_rng(0).uniform(size=(11, 18, 3)).astype(np.float32)
+    _, line = rgcl(net, blurred, "2.3")
+    padded = np.pad(blurred, [(0, 1), (0, 2), (0, 0)], mode="reflect")[None]
+    joint = np.abs(net.rgcl_responses(padded, 1, 2)[2].numpy()[0]).mean(-1)[:2, :4]
+    sobel = np.linalg.norm(tf.image.sobel_edges(tf.constant(padded)).numpy()[0], axis=-1).mean(-1)[:8, :16]
+    correlation = np.corrcoef(joint.ravel(), sobel.reshape(2, 4, 4, 4).mean((1, 3)).ravel())[0, 1]
+    assert line.endswith(f"joint {correlation:.2f}")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (17, 4)])

@@ -173,10 +173,10 @@ class StructuresGuided(tf.keras.Model):
 
     Args:
       enc_widths: channels of the encoder at full, half and quarter size.
-      grad_channels: channels of GradientNet.
+      grad_channels: channels of GradientNet, a multiple of 4 in every mode.
       num_blocks: how many MBRBs.
       recurrences: of each RGCL.
-      mbrb_mode: "split", "parallel" or "chain", see `Mbrb`.
+      mbrb_mode: "split", "parallel" or "chain", see `Mbrb`; means nothing without MBRBs.
       learn_residual: the blurred image plus tanh(..), clipped, instead of tanh(..) alone.
       without: what is left out, as in Table 5. "rgcl": each RGCL becomes a 3x3 convolution; "mbrbs": each MBRB has a
         single path; "gradient_net": the decoder sees the encoder's output; "nothing".

@@ -96,9 +96,9 @@ def rgcl(net, blurred, which):
 
     Returns:
       ([(caption, uint8 [H, W, 3])]: the blurred image, the RGCL's horizontal, vertical and joint response, the restored
-      image, Sobel's responses to the blurred one; a line with how far both agree). A response is the mean of the
-      absolute values over the channels, from its smallest value, black, to its largest, white; RGCL's are enlarged
-      by 4.
+      image, Sobel's responses to the blurred one; a line with how far both agree, padding left out). A response is
+      the mean of the absolute values over the channels, from its smallest value, black, to its largest, white, both in
+      the caption; RGCL's are enlarged by 4.
 
     Raises:
       DeblurError: no such RGCL.
@@ -113,14 +113,15 @@ def rgcl(net, blurred, which):
     pictures = [("blurred", to_uint8(blurred).numpy())]
     for kind, strength in zip(kinds, ours, strict=True):
         enlarged = np.repeat(np.repeat(strength, 4, axis=0), 4, axis=1)
-        pictures.append((f"RGCL {which}, {kind}", _grey(enlarged[:height, :width])))
+        pictures.append(_grey(f"RGCL {which}, {kind}", enlarged[:height, :width]))
     pictures.append(("restored", to_uint8(restored).numpy()))
     for kind, strength in zip(kinds, sobel, strict=True):
-        pictures.append((f"Sobel, {kind}", _grey(strength[:height, :width])))
-    agreement = [
-        f"{kind} {_correlation(one, other.reshape(one.shape[0], 4, one.shape[1], 4).mean(axis=(1, 3))):.2f}"
-        for kind, one, other in zip(kinds, ours, sobel, strict=True)
-    ]
+        pictures.append(_grey(f"Sobel, {kind}", strength[:height, :width]))
+    agreement = []
+    rows, columns = max(height // 4, 1), max(width // 4, 1)  # that lie in the image whole
+    for kind, one, other in zip(kinds, ours, sobel, strict=True):
+        means = other.reshape(one.shape[0], 4, one.shape[1], 4).mean(axis=(1, 3))
+        agreement.append(f"{kind} {_correlation(one[:rows, :columns], means[:rows, :columns]):.2f}")
     return pictures, f"correlation of RGCL {which} with Sobel's 4x4 means: {', '.join(agreement)}"
 
 
@@ -146,10 +147,11 @@ def _strength(response):
     return np.abs(response.numpy()[0].astype(np.float64)).mean(axis=-1)
 
 
-def _grey(strength):
-    """[H, W] -> uint8 [H, W, 3], stretched from black to white."""
+def _grey(name, strength):
+    """(caption with the range, uint8 [H, W, 3]) of [H, W], stretched from black to white."""
     low, high = strength.min(), strength.max()
-    return np.repeat(to_uint8((strength - low) / max(high - low, 1e-12)).numpy()[..., None], 3, axis=-1)
+    levels = to_uint8((strength - low) / max(high - low, 1e-12)).numpy()
+    return f"{name} {low:.3g} .. {high:.3g}", np.repeat(levels[..., None], 3, axis=-1)
 
 
 def _correlation(one, other):
