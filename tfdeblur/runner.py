@@ -27,6 +27,7 @@ from tfdeblur.ops.ranges import to_uint8, uint8_to_01
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.clipping import CLIP_MODES
+from tfdeblur.training.strategy import is_chief, make_strategy, shares
 
 EMBEDDED_SHAKES = 3  # kernels for each embedded test photograph
 
@@ -231,7 +232,7 @@ def resolve_precision(name, training):
     return name
 
 
-def train(config, workdir, source, precision_name="auto", cache_dir=None):
+def train(config, workdir, source, precision_name="auto", cache_dir=None, strategy_name="auto", on_nonfinite="stop"):
     """Trains the system of `config` on `source`; resumes what `workdir` holds.
 
     Args:
@@ -240,11 +241,14 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
       source: see `make_source`.
       precision_name: "auto" or a Keras policy.
       cache_dir: where decoded images go instead of `<workdir>/cache`.
+      strategy_name: see `make_strategy`.
+      on_nonfinite: see `loop.run`.
 
     Returns:
       The last step's logs.
     """
     check_config(config)
+    strategy = make_strategy(strategy_name)
     policy = resolve_precision(precision_name, training=True)
     say(f"{config.system}: {device()}, {policy}, {STACK}")
     sizes = source.check(config.crop, log=say)
@@ -254,8 +258,8 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
-    with _lock(workdir):
-        return _train(config, workdir, source, sizes, policy, cache_dir)
+    with _lock(workdir) if is_chief(strategy) else contextlib.nullcontext():
+        return _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite)
 
 
 def open_images(source, sizes, cache_dir):
@@ -275,12 +279,12 @@ def _lock(workdir):
         yield
 
 
-def _train(config, workdir, source, sizes, policy, cache_dir):
+def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite):
     tf.keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     system = systems.system(config.system)
-    with precision(policy):
+    with precision(policy), strategy.scope():
         trainer = system.make_trainer(config)
     if getattr(trainer.objective, "features", None) and config.vgg_weights == "random":
         say("VGG19 has random weights, as the configuration says: no perceptual loss of the paper's")
@@ -294,22 +298,32 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
     }
     checkpoints = Checkpoints(workdir, trainer, metadata)
     checkpoints.refuse_other_training()
-    _write_json(os.path.join(workdir, "config.json"), metadata)
+    if is_chief(strategy):
+        _write_json(os.path.join(workdir, "config.json"), metadata)
     store = open_images(source, sizes, cache_dir or os.path.join(workdir, "cache"))
 
     def make_batches(start_step):
-        return batches(
-            source,
-            store,
-            crop=config.crop,
-            batch_size=system.samples_per_step(config),
-            seed=config.seed,
-            start_step=start_step,
-            augmentation=config.augmentation,
-            **system.TARGETS,
-        )
+        samples = system.samples_per_step(config)
 
-    writer = tf.summary.create_file_writer(os.path.join(workdir, "events"))
+        def of_this_worker(context):
+            return batches(
+                source,
+                store,
+                crop=config.crop,
+                batch_size=samples,
+                seed=config.seed,
+                start_step=start_step,
+                augmentation=config.augmentation,
+                shares=shares(context, config.batch_size, samples),
+                **system.TARGETS,
+            )
+
+        return strategy.distribute_datasets_from_function(of_this_worker)
+
+    writer = on_images = None
+    if is_chief(strategy):
+        writer = tf.summary.create_file_writer(os.path.join(workdir, "events"))
+        on_images = _sample_writer(trainer.generator, source, workdir, writer)
     return loop.run(
         trainer,
         make_batches,
@@ -318,8 +332,9 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
         checkpoint_every=config.checkpoint_every,
         log_every=config.log_every,
         writer=writer,
-        on_images=_sample_writer(trainer.generator, source, workdir, writer),
+        on_images=on_images,
         image_every=config.image_every,
+        on_nonfinite=on_nonfinite,
     )
 
 

@@ -19,6 +19,7 @@ class Adder(tf.keras.Model):
     def __init__(self):
         super().__init__()
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.weight = tf.Variable(0.0)
 
     def train_step(self, batch):
@@ -110,6 +111,7 @@ def test_writes_scalars_every_log_every_steps_and_at_the_end(tmp_path):
     assert found == {
         "generator/pixel": {2: 2.0, 4: 4.0, 5: 5.0},
         "generator/loss": {2: 4.0, 4: 8.0, 5: 10.0},
+        "skipped_updates": {2: 0.0, 4: 0.0, 5: 0.0},
     }
     assert waited.keys() == {2, 4, 5} and all(0 <= share <= 1 for share in waited.values())
 

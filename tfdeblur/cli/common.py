@@ -12,6 +12,7 @@ import tfdeblur
 from tfdeblur.errors import DeblurError
 
 INTERRUPTED = 130  # what shells give for SIGINT
+WORKER_LOST = 75  # "temporary failure; try again" of sysexits.h
 
 
 def execute(command, summary, define, action, argv=None, required=(), positional=None):

@@ -7,10 +7,13 @@ The newest checkpoint is the one with the highest step among the files that are 
 can be lost or wrong.
 """
 
+import contextlib
 import glob
 import json
 import os
 import re
+import shutil
+import sys
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
@@ -73,17 +76,27 @@ class Checkpoints:
         if path is None:
             return
         self.refuse_other_training()
+        self._warn_of_another_stack(path)
         try:
             self._checkpoint.read(path).assert_existing_objects_matched()
         except UNREADABLE as error:
             raise _damaged(path) from error
+
+    def _warn_of_another_stack(self, path):
+        before, now = _read_metadata(path).get("stack_row"), self.metadata.get("stack_row")
+        if before != now:
+            print(
+                f"{path} was written on stack row {before}, this is row {now}: the training goes on, and its numbers "
+                "will differ in the last digits from one that stayed on one row",
+                file=sys.stderr,
+            )
 
     def save(self):
         """Writes a checkpoint named after the step and removes the oldest; returns its path prefix."""
         step = int(self.trainer.step.numpy())
         path = os.path.join(self._workdir, "checkpoints", f"ckpt-{step}")
         try:
-            self._checkpoint.write(path)
+            _write_whole(self._checkpoint, path)
         except (tf.errors.OpError, OSError) as error:
             # TensorFlow puts device and temporary names before the reason
             reason = (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
@@ -95,6 +108,25 @@ class Checkpoints:
             for file in (old + ".index", *glob.glob(glob.escape(old) + ".data-*")):  # without its index it is none
                 os.remove(file)
         return path
+
+
+def _write_whole(checkpoint, path):
+    """Writes a checkpoint aside and moves it into its place, its index last: without one it is none.
+
+    TensorFlow writes the index where it stays, and a process killed in the middle would leave half of it.
+    """
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, "unfinished")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    checkpoint.write(os.path.join(aside, name))
+    # The new data file beside the index of an older checkpoint of the same step would be a mixture of both.
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path + ".index")
+    for file in sorted(os.listdir(aside), key=lambda file: file.endswith(".index")):
+        with open(os.path.join(aside, file), "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(os.path.join(aside, file), os.path.join(folder, file))
+    os.rmdir(aside)
 
 
 def _refuse_wildcards(path):

@@ -8,7 +8,8 @@ class SupervisedTrainer(tf.keras.Model):
     """The network, its optimiser and the step counter: everything a checkpoint has to hold.
 
     Under a tf.distribute strategy losses are divided by the global batch and gradients are summed over the replicas
-    before they are clipped.
+    before they are clipped. An update whose gradient is not finite is left out and counted in `skipped`, under every
+    precision.
 
     Args:
       generator: blurred images -> dict of outputs.
@@ -25,13 +26,8 @@ class SupervisedTrainer(tf.keras.Model):
         self.objective = objective
         self.global_batch_size = global_batch_size
         self.clip_mode = clip_mode
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            name="step",
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
+        self.step = _counter("step")
+        self.skipped = _counter("skipped")
         self.generator_optimizer = prepare(generator_optimizer, generator)
 
     def train_step(self, batch):
@@ -60,34 +56,41 @@ class SupervisedTrainer(tf.keras.Model):
         variables = player.trainable_variables
         # A switched-off term leaves some variables without a path to the loss: their gradient is zero.
         gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
-        if _is_loss_scaled(optimizer):
-            gradients = optimizer.get_unscaled_gradients(gradients)
+        gradients = optimizer.get_unscaled_gradients(gradients)
         # Clipping by norm needs the gradient of the whole batch, so the replicas add up first.
         replicas = tf.distribute.get_replica_context()
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
         gradients = clip_gradients(gradients, self.clip_mode)
         optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
-        if _is_loss_scaled(optimizer):
-            # An infinite norm is how the loss scale is found, and the optimiser skips that step: no alarm, until the
-            # scale has come down to 1 and it was not the scale.
-            searching = tf.logical_and(tf.logical_not(tf.math.is_finite(norm)), optimizer.loss_scale > 1.0)
-            norm = tf.where(searching, 0.0, norm)
+        finite = tf.math.is_finite(norm)
+        self.skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
+        # An infinite norm is how the loss scale is found: no alarm, until the scale has come down to 1 and it was not
+        # the scale.
+        norm = tf.where(tf.logical_or(finite, optimizer.loss_scale == 1.0), norm, 0.0)
         # Like every log, this one is summed over the replicas, and all of them hold the same value.
         return norm / replicas.num_replicas_in_sync
 
 
+def _counter(name):
+    return tf.Variable(
+        0, dtype=tf.int64, trainable=False, name=name, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+    )
+
+
 def prepare(optimizer, player):
-    """The optimiser with loss scaling where needed and all its slots made, so that a restore finds them."""
-    if player.compute_dtype == "float16":
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    """The optimiser with all its slots made, so that a restore finds them, as one that leaves out infinite updates.
+
+    Keras' LossScaleOptimizer does that, also where no loss needs a scale: there it is 1 and stays 1.
+    """
+    scale = {} if player.compute_dtype == "float16" else {"initial_scale": 1.0, "dynamic_growth_steps": _NEVER}
+    optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer, **scale)
     optimizer.build(player.trainable_variables)
     return optimizer
 
 
-def _is_loss_scaled(optimizer):
-    return isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+_NEVER = 2**60
 
 
 def scale_loss(loss, optimizer):
-    return optimizer.get_scaled_loss(loss) if _is_loss_scaled(optimizer) else loss
+    return optimizer.get_scaled_loss(loss)
