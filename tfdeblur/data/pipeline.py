@@ -162,4 +162,6 @@ def batches(
         return {"blurred": blurred, "sharp": pyramid[0], "sharp_scales": tuple(pyramid), **edges}
 
     elements = tf.data.Dataset.range(start_step * len(shares), np.iinfo(np.int64).max)
+    # Of what may end, workers ask each other before each step whether all have a batch.
+    elements = elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return elements.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2 * len(shares))

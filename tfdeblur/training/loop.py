@@ -108,17 +108,17 @@ def run(
     )
     with stop, bar:
         for step in range(start + 1, steps + 1):
-            asked = time.monotonic()
-            batch = next(batches)
-            waited += time.monotonic() - asked
             try:
+                asked = time.monotonic()
+                batch = next(batches)
+                waited += time.monotonic() - asked
                 values = train_step(batch, tf.constant(float(stop.requested)))
                 logs = {name: float(value) for name, value in values.items()}
             except _WORKER_IS_GONE as error:
                 if not several:
                     raise
                 raise WorkerLost(
-                    f"step {step}: another worker is gone ({error.message.splitlines()[0][:120]}); start all workers "
+                    f"step {step}: another worker is gone ({type(error).__name__}); start all workers "
                     f"again to resume from {checkpoints.latest or 'the beginning'}"
                 ) from error
             # All workers have to leave after the same step: what one was asked, all know one step later.
