@@ -279,3 +279,58 @@ def test_runs_outside_the_main_thread_too(tmp_path):
     thread.start()
     thread.join(60)
     assert result == [{"generator/pixel": 6.0, "generator/loss": 12.0}]
+
+
+# ----------------------------------------------------------------------------------------- numbers that go wrong
+
+
+class CarefulAdder(Adder):
+    """As the trainers do: a step whose number is not finite changes no weight, and is counted."""
+
+    def train_step(self, batch):
+        finite = tf.math.is_finite(batch)
+        self.weight.assign_add(tf.where(finite, batch, 0.0))
+        self.skipped.assign_add(tf.cast(~finite, tf.int64))
+        self.step.assign_add(1)
+        return {"generator/pixel": batch, "generator/loss": 2.0 * batch}
+
+
+def bad_at(*steps):
+    def make_batches(start):
+        for step in range(start + 1, 1000):
+            yield tf.constant(float("inf") if step in steps else float(step))
+
+    return make_batches
+
+
+def test_skip_goes_on_without_the_bad_step_and_counts_it(tmp_path, capfd):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(3, 5), steps=7, on_nonfinite="skip")
+    assert float(trainer.weight) == 1 + 2 + 4 + 6 + 7
+    assert int(trainer.step) == 7 and int(trainer.skipped) == 2
+    said = capfd.readouterr().err
+    assert "step 3: generator/pixel=inf, generator/loss=inf: update left out" in said
+
+
+def test_restore_goes_back_to_the_last_checkpoints_weights_and_on_with_the_next_batch(tmp_path, capfd):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(6), steps=8, checkpoint_every=4, on_nonfinite="restore")
+    assert float(trainer.weight) == 1 + 2 + 3 + 4 + 7 + 8  # what step 5 brought is gone, too
+    assert int(trainer.step) == 8 and int(trainer.skipped) == 1
+    assert (
+        f"step 6: generator/pixel=inf, generator/loss=inf: back to the weights of {tmp_path}" in capfd.readouterr().err
+    )
+
+
+def test_before_the_first_checkpoint_restore_leaves_the_update_out(tmp_path):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(2), steps=4, checkpoint_every=4, on_nonfinite="restore")
+    assert float(trainer.weight) == 1 + 3 + 4
+
+
+@pytest.mark.parametrize("mode", ["skip", "restore"])
+def test_nothing_but_bad_steps_ends_the_training(tmp_path, mode):
+    with pytest.raises(DeblurError, match="step 23: .* so were 20 before; training stopped"):
+        run(tmp_path, CarefulAdder(), bad_at(*range(3, 999)), steps=90, checkpoint_every=2000, on_nonfinite=mode)
+
+
+def test_bad_steps_that_are_far_apart_do_not_end_it(tmp_path):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(*range(2, 90, 2)), steps=90, on_nonfinite="skip")
+    assert int(trainer.skipped) == 44

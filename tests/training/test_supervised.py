@@ -71,3 +71,18 @@ def test_two_replicas_take_the_step_of_one(two_cpus):
     for name, value in logs.items():
         assert float(two_cpus.reduce("SUM", found[name], axis=None)) == pytest.approx(float(value), rel=1e-5), name
     assert float(player.generator.w.numpy()) == pytest.approx(float(alone.generator.w), rel=1e-6)
+
+
+def test_an_update_that_is_not_finite_is_left_out_and_counted_in_float32():
+    player = trainer(global_batch_size=4)
+    good, bad = batch_of(4), batch_of(4)
+    bad["blurred"] = bad["blurred"] * float("inf")
+    player.train_step(good)
+    before = float(player.generator.w)
+    logs = player.train_step(bad)
+    assert not np.isfinite(float(logs["generator/gradient_norm"]))
+    assert float(player.generator.w) == before
+    assert (int(player.step), int(player.skipped)) == (2, 1)
+    player.train_step(good)
+    assert float(player.generator.w) != before and int(player.skipped) == 1
+    assert float(player.generator_optimizer.loss_scale) == 1.0
