@@ -35,10 +35,16 @@ class SupervisedTrainer(tf.keras.Model):
         self.step.assign_add(1)
         return logs
 
-    def _train_generator(self, batch, losses):
-        """One update of the generator; losses: (outputs, batch) -> terms. Returns its logs."""
+    def _train_generator(self, batch, losses, before_losses=None):
+        """One update of the generator; returns its logs.
+
+        losses: (outputs, batch) -> terms; before_losses: outputs -> None, called before them, off the tape.
+        """
         with tf.GradientTape() as tape:
             outputs = self.generator(batch["blurred"], training=True)
+            if before_losses:
+                with tape.stop_recording():
+                    before_losses(outputs)
             terms = self._average(losses(outputs, batch))
             loss = tf.add_n(list(terms.values()))
             scaled_loss = scale_loss(loss, self.generator_optimizer)
