@@ -1,15 +1,17 @@
 """The loop around train_step, run on a trainer whose every number is known."""
 
+import shutil
 import signal
 import threading
 
 import numpy as np
 import pytest
 
-from tfdeblur.compat import tf
+from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.schedules import ConstantThenLinear
 from tfdeblur.training.supervised import SupervisedTrainer
 
 
@@ -26,6 +28,9 @@ class Adder(tf.keras.Model):
         self.weight.assign_add(batch)
         self.step.assign_add(1)
         return {"generator/pixel": batch, "generator/loss": 2.0 * batch}
+
+    def update_average(self):
+        pass
 
 
 METADATA = {"config": {}, "precision": "float32", "data": {}}
@@ -101,12 +106,7 @@ def test_writes_scalars_every_log_every_steps_and_at_the_end(tmp_path):
     writer = tf.summary.create_file_writer(str(tmp_path / "events"))
     run(tmp_path, steps=5, writer=writer, log_every=2)
     writer.close()
-    (events,) = (tmp_path / "events").iterdir()
-    found = {}
-    for record in tf.data.TFRecordDataset(str(events)):
-        event = tf.compat.v1.Event.FromString(record.numpy())
-        for value in event.summary.value:
-            found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    found = scalars_in(tmp_path)
     waited = found.pop("input/share_of_time_waited")
     assert found == {
         "generator/pixel": {2: 2.0, 4: 4.0, 5: 5.0},
@@ -114,6 +114,42 @@ def test_writes_scalars_every_log_every_steps_and_at_the_end(tmp_path):
         "skipped_updates": {2: 0.0, 4: 0.0, 5: 0.0},
     }
     assert waited.keys() == {2, 4, 5} and all(0 <= share <= 1 for share in waited.values())
+
+
+def scalars_in(folder):
+    """{tag: {step: value}} of the events there."""
+    (events,) = (folder / "events").iterdir()
+    found = {}
+    for record in tf.data.TFRecordDataset(str(events)):
+        event = tf.compat.v1.Event.FromString(record.numpy())
+        for value in event.summary.value:
+            found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_learning_rate_of_a_step_is_the_one_it_was_made_with(tmp_path, policy, replicas, two_cpus):
+    """Under Keras' loss scale, too, on either stack, and after a resumption. The line: 1, 0.9, 0.8, ..."""
+
+    def go_on_to(steps, strategy):
+        with precision(policy), strategy.scope():
+            generator = Scale()
+            generator(tf.ones([1, 3]))
+            adam = tf.keras.optimizers.Adam(ConstantThenLinear(1.0, constant_steps=0, steps=10), jit_compile=False)
+            trainer = SupervisedTrainer(
+                generator=generator, objective=Squares(), generator_optimizer=adam, global_batch_size=2
+            )
+        pair = {"blurred": tf.ones([1, 3]), "sharp": 0.5 * tf.ones([1, 3])}
+        writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+        run(tmp_path, trainer, lambda start: iter([pair] * 9), steps, writer=writer, log_every=1)
+        writer.close()
+
+    strategy = two_cpus if replicas == 2 else tf.distribute.OneDeviceStrategy("CPU:0")
+    go_on_to(2, strategy)
+    shutil.rmtree(tmp_path / "events")
+    go_on_to(4, strategy)
+    assert scalars_in(tmp_path)["generator/learning_rate"] == {3: pytest.approx(0.8), 4: pytest.approx(0.7)}
 
 
 @pytest.mark.parametrize("image_every, expected", [(0, [5]), (2, [2, 4, 5]), (5, [5])])
@@ -177,6 +213,11 @@ class Scale(tf.keras.layers.Layer):
 
     def call(self, x):
         return {"restored": self.w * x}
+
+
+class Squares:
+    def generator_losses(self, outputs, batch):
+        return {"content": tf.reduce_mean((tf.cast(outputs["restored"], tf.float32) - batch["sharp"]) ** 2, axis=1)}
 
 
 class RootObjective:

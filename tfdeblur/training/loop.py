@@ -45,8 +45,8 @@ def run(
     """Trains from the trainer's step to `steps`.
 
     Args:
-      trainer: a model with `train_step(batch) -> logs`, `step` and `skipped`; runs under the strategy in whose scope
-        it was made.
+      trainer: a model with `train_step(batch) -> logs`, `update_average()`, `step` and `skipped`; runs under the
+        strategy in whose scope it was made.
       make_batches: step -> iterable of batches from that step on; under a strategy of several replicas, of batches
         that are distributed already (each replica trains on what it is handed).
       checkpoints: `Checkpoints`; restored before anything else, saved every `checkpoint_every` steps and at
@@ -89,6 +89,7 @@ def run(
             return tf.stack(list(logs.values()))  # one sum over the replicas instead of one for each
 
         values = strategy.reduce("SUM", strategy.run(replica_step, args=(batch, asked_to_stop)), axis=None)
+        trainer.update_average()
         return dict(zip(names, tf.unstack(values), strict=True))
 
     stop = _StopSignals()
@@ -172,6 +173,7 @@ def _refuse_disagreement(strategy, step):
 
 
 def _learning_rates(trainer):
+    """The rates with which the last updates were made; of a schedule, Keras counts the updates before that one."""
     rates = {}
     for player in ("generator", "discriminator"):
         optimizer = getattr(trainer, f"{player}_optimizer", None)

@@ -18,6 +18,9 @@ class SupervisedTrainer(tf.keras.Model):
         float16).
       global_batch_size: samples in a step over all replicas.
       clip_mode: see `clip_gradients`.
+
+    Attributes:
+      average: a network with the average of the generator's weights, see `keep_average`, or None.
     """
 
     def __init__(self, *, generator, objective, generator_optimizer, global_batch_size, clip_mode="none", **kwargs):
@@ -29,6 +32,27 @@ class SupervisedTrainer(tf.keras.Model):
         self.step = _counter("step")
         self.skipped = _counter("skipped")
         self.generator_optimizer = prepare(generator_optimizer, generator)
+        self.average = None
+
+    def keep_average(self, net, decay):
+        """Makes `net`, a second network like the generator, its exponential moving average; before the first step.
+
+        After step n each weight is the mean of those after the steps k = 1 .. n, weighted by decay^(n - k). Dividing by
+        the sum of these factors (Adam's bias correction) leaves the weights of before the first step out.
+        """
+        net.set_weights(self.generator.get_weights())
+        self.average, self._decay = net, decay
+
+    def update_average(self):
+        """Takes the weights of the step that was just made into the average; in cross-replica context."""
+        if self.average is None:
+            return
+        # float64: close to 1, a decay and its powers have few digits left in float32.
+        share = (1.0 - self._decay) / (1.0 - self._decay ** tf.cast(self.step, tf.float64))
+        share = tf.cast(share, tf.float32)
+        extended = self.distribute_strategy.extended
+        for average, weight in zip(self.average.weights, self.generator.weights, strict=True):
+            extended.update(average, _approach, args=(weight, share))
 
     def train_step(self, batch):
         logs = self._train_generator(batch, self.objective.generator_losses)
@@ -76,6 +100,10 @@ class SupervisedTrainer(tf.keras.Model):
         norm = tf.where(tf.logical_or(finite, optimizer.loss_scale == 1.0), norm, 0.0)
         # Like every log, this one is summed over the replicas, and all of them hold the same value.
         return norm / replicas.num_replicas_in_sync
+
+
+def _approach(variable, target, share):
+    variable.assign_add(share * (target - variable))
 
 
 def _counter(name):
