@@ -111,6 +111,14 @@ def define_model(values):
         "A work directory of `tfdeblur train`, one of its checkpoints, or an export.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "weights",
+        "last",
+        ["last", "average", "best"],
+        "Which ones of a work directory: after its last step, their moving average (see --config.ema_decay), or those "
+        "with the highest held-out PSNR of the training.",
+        flag_values=values,
+    )
 
 
 def define_data(values):

@@ -69,7 +69,14 @@ def _run(values, arguments):
     source = runner.make_source(config, "train", **data)
     try:
         logs = runner.train(
-            config, values.workdir, source, values.precision, values.cache_dir, values.strategy, values.on_nonfinite
+            config,
+            values.workdir,
+            source,
+            values.precision,
+            values.cache_dir,
+            values.strategy,
+            values.on_nonfinite,
+            held_out=runner.held_out_source(config, source, **data),
         )
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)

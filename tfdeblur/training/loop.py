@@ -54,7 +54,8 @@ def run(
       steps: the step at which training is complete.
       log_every: steps between two TensorBoard points.
       writer: tf.summary writer, or None.
-      on_images: step -> None, called every `image_every` steps (0: never) and at the end.
+      on_images: step -> held-out PSNR in dB or None, called every `image_every` steps (0: never) and at the end; the
+        best weights are kept by it.
       on_nonfinite: what to do when a loss or a gradient is not finite; the update itself is left out always. "stop":
         raise DeblurError; "skip": go on; "restore": go on with the weights and optimisers of the last checkpoint, and
         the next batch.
@@ -95,7 +96,7 @@ def run(
     stop = _StopSignals()
     alarms = _Alarms(trainer, checkpoints, on_nonfinite)
     batches = iter(make_batches(start))
-    waited, began, logs, saved = 0.0, time.monotonic(), {}, start
+    waited, began, logs, saved, held_out = 0.0, time.monotonic(), {}, start, ""
     # A terminal gets a live bar, a log file a line now and then.
     interval = 0.5 if sys.stderr.isatty() else 20.0
     bar = tqdm.tqdm(
@@ -125,11 +126,21 @@ def run(
             # All workers have to leave after the same step: what one was asked, all know one step later.
             stopping = bool(logs.pop("asked_to_stop")) or (stop.requested and not several)
             alarms.look_at(logs, step)
+            last = step == steps
+            # Before the step's checkpoint: who resumes there has this behind him.
+            if chief and on_images and ((image_every and step % image_every == 0) or last):
+                psnr = on_images(step)
+                if psnr is not None:
+                    held_out = f", held-out PSNR {psnr:.2f} dB"
+                    checkpoints.keep_best(psnr)
+                    if writer:
+                        with writer.as_default(step=step):
+                            tf.summary.scalar("held_out/psnr", psnr)
             elapsed = time.monotonic() - began
-            bar.set_postfix_str(f"loss {logs['generator/loss']:.4f}, data {waited / elapsed:.0%}", refresh=False)
+            loss = f"loss {logs['generator/loss']:.4f}, data {waited / elapsed:.0%}"
+            bar.set_postfix_str(loss + held_out, refresh=False)
             bar.update()
 
-            last = step == steps
             if writer and chief and (step % log_every == 0 or last):
                 with writer.as_default(step=step):
                     for name, value in {**logs, **_learning_rates(trainer)}.items():
@@ -141,8 +152,6 @@ def run(
                     checkpoints.save()
                 saved = step
                 alarms.saved()
-            if chief and on_images and ((image_every and step % image_every == 0) or last):
-                on_images(step)
             if several and (last or stopping):
                 _sum_over_workers(strategy, 0)  # nobody leaves before the first one has written
             if stopping and not last:
