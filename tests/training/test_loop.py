@@ -54,12 +54,12 @@ def run(folder, trainer=None, make_batches=numbers_from, steps=6, checkpoint_eve
     return trainer, logs
 
 
-def saved_steps(folder):
-    return sorted(int(path.stem.split("-")[1]) for path in (folder / "checkpoints").glob("*.index"))
+def saved_steps(folder, kind="checkpoints"):
+    return sorted(int(path.stem.split("-")[1]) for path in (folder / kind).glob("*.index"))
 
 
-def weight_in(folder, step):
-    reader = tf.train.load_checkpoint(str(folder / "checkpoints" / f"ckpt-{step}"))
+def weight_in(folder, step, kind="checkpoints"):
+    reader = tf.train.load_checkpoint(str(folder / kind / f"ckpt-{step}"))
     return reader.get_tensor("trainer/weight/.ATTRIBUTES/VARIABLE_VALUE")
 
 
@@ -157,6 +157,38 @@ def test_pictures_every_image_every_steps_and_at_the_end(tmp_path, image_every, 
     seen = []
     run(tmp_path, steps=5, on_images=seen.append, image_every=image_every)
     assert seen == expected
+
+
+def test_the_best_held_out_psnr_is_kept_logged_and_shown(tmp_path, capfd):
+    psnrs = {2: 20.0, 4: 25.0, 6: 24.0, 7: 24.5}
+    writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+    run(tmp_path, steps=7, checkpoint_every=1, on_images=psnrs.get, image_every=2, writer=writer)
+    writer.close()
+    assert scalars_in(tmp_path)["held_out/psnr"] == psnrs
+    assert capfd.readouterr().err.rstrip().endswith("held-out PSNR 24.50 dB]")
+    # What three checkpoints in a row do not hold any more.
+    assert saved_steps(tmp_path) == [5, 6, 7] and saved_steps(tmp_path, "best") == [4]
+    assert weight_in(tmp_path, 4, "best") == 1 + 2 + 3 + 4
+
+
+def test_who_is_killed_while_looking_looks_again(tmp_path):
+    """A resumed run ends with the best weights of the uninterrupted one."""
+
+    class Killed(Exception):
+        pass
+
+    def look(step):
+        if step == 4 and not killed:
+            killed.append(step)
+            raise Killed
+        return {2: 20.0, 4: 25.0, 6: 24.0}[step]
+
+    killed = []
+    with pytest.raises(Killed):
+        run(tmp_path, on_images=look, image_every=2)
+    assert saved_steps(tmp_path) == [2] and saved_steps(tmp_path, "best") == [2]
+    run(tmp_path, on_images=look, image_every=2)
+    assert saved_steps(tmp_path, "best") == [4]
 
 
 # ----------------------------------------------------------------------------------------- progress
