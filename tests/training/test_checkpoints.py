@@ -39,20 +39,23 @@ def count(values, part):
 
 
 class Disturbance:
-    """Stands in for `runner.batches`: the real batches, and `event()` when the batch of step `at` is asked for."""
+    """The loop with its real batches, and `event()` before it takes the batch of step `at`."""
 
     def __init__(self, monkeypatch):
         self.at, self.event, self.starts = None, None, []
-        real = runner.batches
+        real = runner.loop.run
 
-        def disturbed(*arguments, start_step, **options):
-            self.starts.append(start_step)
-            for step, batch in enumerate(real(*arguments, start_step=start_step, **options), start_step + 1):
-                if step == self.at:
-                    self.event()
-                yield batch
+        def disturbed(trainer, make_batches, *arguments, **options):
+            def make_disturbed(start):
+                self.starts.append(start)
+                for step, batch in enumerate(make_batches(start), start + 1):
+                    if step == self.at:
+                        self.event()
+                    yield batch
 
-        monkeypatch.setattr(runner, "batches", disturbed)
+            return real(trainer, make_disturbed, *arguments, **options)
+
+        monkeypatch.setattr(runner.loop, "run", disturbed)
 
     def before_step(self, at, event):
         self.at, self.event = at, event
