@@ -505,8 +505,8 @@ def evaluate(deblurrer, source, protocols, seed=0):
       seed: of the random crops, for the protocols that cut them.
 
     Returns:
-      (results, rows): results as in results.json ({"model", "weights", "system", "data", "images", "metrics", "blurred",
-      "not_scored", "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <column>,
+      (results, rows): results as in results.json ({"model", "weights", "system", "data", "images", "metrics",
+      "blurred", "not_scored", "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <column>,
       "blurred_<column>"}, a column being a number of a protocol.
     """
     warnings = _blur_kind_warnings(deblurrer, source) + _best_warnings(deblurrer, source)
