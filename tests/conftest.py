@@ -98,6 +98,13 @@ class ToyGenerator(tf.keras.Model):
         return {"restored": x + self.conv2(self.conv1(x))}
 
 
+def toy_generator():
+    """A ToyGenerator with its weights made."""
+    net = ToyGenerator()
+    net(tf.zeros([1, 8, 8, 3]))
+    return net
+
+
 class ToyCritic(tf.keras.Model):
     """A convolution, the mean, and one logit."""
 
@@ -156,6 +163,7 @@ def toy_config(toy_trainer, tiny_madn, monkeypatch):
     module = types.ModuleType("toy_system")
     module.SETTINGS, module.TARGETS = (), {"scales": 1, "gradient": False}
     module.make_trainer = lambda config: toy_trainer(config.batch_size)
+    module.build_from = lambda config: toy_generator()
     module.samples_per_step = lambda config: config.batch_size
     monkeypatch.setitem(sys.modules, "toy_system", module)
     monkeypatch.setitem(systems.MODULES, "toy", "toy_system")

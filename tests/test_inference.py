@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 import tfdeblur
+from tests.contracts import checkpoints_of
+from tfdeblur import systems
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.export import export_saved_model
 from tfdeblur.inference import Deblurrer, restore_batch
 from tfdeblur.training.checkpoints import Checkpoints
 
@@ -168,9 +171,62 @@ def test_a_moved_work_directory_loads(trained_run, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def refused(path):
+def levels(trainer, generator, average=None):
+    """Sets all weights of the generator, and of its average, to one number."""
+    for net, level in ((trainer.generator, generator), (trainer.average, average)):
+        if net is not None:
+            net.set_weights([np.full_like(weight, level) for weight in net.get_weights()])
+
+
+def level_of(deblurrer):
+    (level,) = {float(value) for weight in deblurrer.net.get_weights() for value in weight.ravel()}
+    return level
+
+
+@pytest.mark.parametrize("ema_decay, of_the_best", [(0.0, 1.0), (0.5, 10.0)])
+def test_last_average_and_best_weights(toy_config, toy_trainer, tmp_path, ema_decay, of_the_best):
+    toy_config.ema_decay = ema_decay
+    trainer = toy_trainer()
+    if ema_decay:
+        trainer.keep_average(systems.build_from(toy_config), ema_decay)
+    checkpoints = checkpoints_of(trainer, toy_config, tmp_path / "run")
+    trainer.step.assign(1)
+    levels(trainer, 1.0, 10.0)
+    checkpoints.keep_best(30.0)
+    trainer.step.assign(2)
+    levels(trainer, 2.0, 20.0)
+    path = checkpoints.save()
+
+    found = tfdeblur.load(tmp_path / "run")
+    assert level_of(found) == 2.0 and found.metadata["weights"] == "last"
+    # Those that were scored while it was trained.
+    found = tfdeblur.load(tmp_path / "run", weights="best")
+    assert level_of(found) == of_the_best and found.metadata["weights"] == "best"
+    assert found.path.endswith("run/best/ckpt-1") and found.metadata["held_out_psnr"] == 30.0
+    assert level_of(tfdeblur.load(found.path)) == 1.0
+    if ema_decay:
+        for there in (tmp_path / "run", path):
+            assert level_of(tfdeblur.load(there, weights="average")) == 20.0
+        assert level_of(tfdeblur.load(tmp_path / "run" / "best" / "ckpt-1", weights="average")) == 10.0
+    else:
+        assert "--weights=average" in refused(tmp_path / "run", "average")
+    assert "no best checkpoint there" in refused(path, "best")
+    with pytest.raises(DeblurError, match="--weights=first: choose last, average, best"):
+        tfdeblur.load(path, weights="first")
+
+
+def test_an_export_has_the_weights_it_was_made_with(toy_config, toy_trainer, tmp_path):
+    trainer = toy_trainer()
+    checkpoints_of(trainer, toy_config, tmp_path / "run").keep_best(30.0)
+    export_saved_model(tfdeblur.load(tmp_path / "run", weights="best"), tmp_path / "export")
+    for weights in ("last", "best"):
+        assert tfdeblur.load(tmp_path / "export", weights=weights).metadata["weights"] == "best"
+    assert "is an export of the weights 'best'" in refused(tmp_path / "export", "average")
+
+
+def refused(path, weights="last"):
     with pytest.raises(DeblurError) as caught:
-        tfdeblur.load(path)
+        tfdeblur.load(path, weights=weights)
     message = str(caught.value)
     assert "\n" not in message and str(path) in message
     return message

@@ -5,7 +5,7 @@ import pytest
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
-from tfdeblur.report import _numbers, contact_sheet, curves, per_image_bars, read_scalar
+from tfdeblur.report import _numbers, _panels, _ticks, contact_sheet, curves, curves_of_run, per_image_bars, read_scalar
 
 GAP, LINE = 6, 18  # pixels between images, pixels of a line of text
 RED, BLUE = np.uint8([200, 0, 0]), np.uint8([0, 0, 200])
@@ -127,3 +127,97 @@ def test_curves_run_from_corner_to_corner_in_their_labels_colour():
         left = points[points[:, 1] < 40][:, 0]
         assert (left.min() > 280) if slope < 0 else (left.min() < 30)
     assert ((red[:, 0] > 155) & (red[:, 0] < 165)).sum() > 600, "the second run, level at half the height"
+
+
+def coloured(picture, label):
+    """Rows and columns of the pixels in the full colour of the label of this number."""
+    colours = {"blue": (31, 119, 180), "red": (214, 39, 40)}
+    return np.argwhere((picture[50:371, 70:831] == colours[label]).all(axis=2))
+
+
+def test_values_of_several_magnitudes_get_a_logarithmic_axis():
+    """A tenth of the way up in decibels is a tenth of the way up in the picture."""
+    factors = 10.0 ** np.arange(0, 5)
+    run = [(step, 1e-4 * factor) for step, factor in enumerate(factors)]
+    points = coloured(curves({"x": [run]}, "losses"), "blue")
+    for step in range(5):  # a straight line from the bottom left to the top right
+        near = points[abs(points[:, 1] - 190 * step) < 3]
+        assert abs(near[:, 0] - (320 - 80 * step)).min() <= 1
+    # A value of 0 or below has no logarithm, and one magnitude needs none.
+    for values in ([0.0, 1.0, 10_000.0], [1.0, 1.5, 2.0], [-1.0, 2.0, 5.0]):
+        points = coloured(curves({"x": [list(enumerate(values))]}, "losses"), "blue")
+        height = 320 * (1 - (values[1] - values[0]) / (values[2] - values[0]))
+        assert abs(points[abs(points[:, 1] - 380) < 3][:, 0] - height).min() <= 1
+
+
+def test_what_is_not_finite_is_left_out_of_the_curves():
+    bad, good = [(0, 0.0), (1, np.nan), (2, np.inf), (10, 1.0)], [(0, 0.0), (10, 1.0)]
+    np.testing.assert_array_equal(curves({"x": [bad]}, "loss"), curves({"x": [good]}, "loss"))
+    assert (curves({"x": [[(1, np.nan)]]}, "loss") < 255).any(), "at least its title"
+
+
+def test_curves_are_running_means_over_a_twentieth_if_asked_for():
+    run = [(step, float(step >= 20)) for step in range(40)]
+    means = [(step, 0.5 if step == 20 else value) for step, value in run]  # of two points each
+    smooth, raw = (curves({"x": [run]}, "loss", smooth) for smooth in (True, False))
+    np.testing.assert_array_equal(smooth, curves({"x": [means]}, "loss", smooth=False))
+    assert np.any(smooth != raw)
+
+
+@pytest.mark.parametrize(
+    "low, high, logarithmic, expected",
+    [
+        (0.0, 1.0, False, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (3.0, 47.0, False, [10, 20, 30, 40]),
+        (28.84, 29.01, False, [28.85, 28.9, 28.95, 29.0]),
+        (5.0, 5.0, False, [5.0]),
+        (0.003, 0.6, True, [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]),
+        (2e-5, 3e3, True, [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000]),
+    ],
+)
+def test_ticks_are_round_numbers_within(low, high, logarithmic, expected):
+    assert _ticks(low, high, logarithmic) == pytest.approx(expected)
+
+
+SCALARS = (
+    *("generator/content", "generator/adversarial", "generator/loss", "generator/gradient_norm"),
+    *("discriminator/realness", "discriminator/loss", "discriminator/gradient_norm"),
+    *("generator/learning_rate", "discriminator/learning_rate", "held_out/psnr", "held_out/blurred_psnr"),
+    *("skipped_updates", "input/share_of_time_waited"),
+)
+
+
+def test_every_curve_of_a_run_is_in_one_panel():
+    panels = _panels({tag: [(1, 0.0), (2, 0.0)] for tag in SCALARS})
+    assert [(title, sorted(series)) for title, series, _ in panels] == [
+        ("generator: losses", ["adversarial", "content", "loss"]),
+        ("discriminator: losses", ["realness"]),  # its only term is the loss
+        ("gradient norms", ["discriminator", "generator"]),
+        ("learning rates", ["discriminator", "generator"]),
+        ("held-out PSNR in dB", ["blurred", "restored"]),
+        ("input/share_of_time_waited", [""]),
+    ]
+    (panel,) = _panels({"skipped_updates": [(1, 0.0), (2, 3.0)]})  # where there are any
+    assert panel == ("skipped_updates", {"": [[(1, 0.0), (2, 3.0)]]}, False)
+
+
+def test_the_picture_of_a_run_holds_its_panels_in_two_columns(tmp_path):
+    writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+    with writer.as_default():
+        for step in range(1, 4):
+            tf.summary.scalar("generator/loss", 1.0 / step, step)
+            tf.summary.scalar("generator/gradient_norm", 5.0, step)
+            tf.summary.scalar("held_out/psnr", 20.0 + step, step)
+    writer.close()
+    picture = curves_of_run(tmp_path)
+    assert picture.shape == (30 + 2 * (50 + 320 + 40), 2 * 850, 3) and picture.dtype == np.uint8
+    loss = curves({"loss": [[(1, 1.0), (2, 0.5), (3, 1 / 3)]]}, "generator: losses")
+    np.testing.assert_array_equal(picture[30:440, :850], loss)
+    psnr = curves({"restored": [[(1, 21.0), (2, 22.0), (3, 23.0)]]}, "held-out PSNR in dB", smooth=False)
+    np.testing.assert_array_equal(picture[440:, :850], psnr)
+    assert (picture[440:, 850:] == 255).all()
+    with pytest.raises(DeblurError, match="no such work directory"):
+        curves_of_run(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DeblurError, match="no scalars in its events yet"):
+        curves_of_run(tmp_path / "empty")

@@ -10,8 +10,9 @@ import ml_collections
 import numpy as np
 import pytest
 
+import tfdeblur
 from tests.conftest import load_experiment
-from tfdeblur import metrics, runner, systems
+from tfdeblur import metrics, report, runner, systems
 from tfdeblur.compat import ROW, tf
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.sources import folder_pairs, gopro_pairs
@@ -475,6 +476,8 @@ def test_nothing_is_the_embedded_photographs(tiny_config):
         ({"discriminator_learning_rate": -1e-4}, "--config.discriminator_learning_rate=-0.0001"),
         ({"generator_learning_rate": float("nan")}, "--config.generator_learning_rate=nan"),
         ({"decay_power": 0.0}, "--config.decay_power=0.0"),
+        ({"ema_decay": 1.0}, "--config.ema_decay=1.0: must lie in 0 .. 1, below 1"),
+        ({"ema_decay": -0.1}, "--config.ema_decay=-0.1"),
         ({"widths": (4, 6, 0)}, "--config.widths=(4, 6, 0): must be whole numbers from 1"),
         ({"shake_length": (9.0, 3.0)}, "shake length (9.0, 3.0)"),
         ({"shake_noise": -1.0}, "noise -1.0"),
@@ -631,10 +634,10 @@ def test_what_a_training_leaves(trained_run, deterministic_madn):
     source = runner.make_source(deterministic_madn, "train")
     assert metadata["data"] == json.loads(json.dumps(source.description))
 
-    # before | after | truth of the first pair
+    # before | after | truth of the first training pair's middle, as nothing was held out
     assert [path.name for path in (trained_run / "samples").iterdir()] == ["step_0000006.png"]
     picture = read_image(trained_run / "samples" / "step_0000006.png")
-    blurred, sharp = (image[:512, :512] for image in source.pair(0))
+    blurred, sharp = (middle(image, 4 * 32) for image in source.pair(0))
     width = blurred.shape[1]
     np.testing.assert_array_equal(picture[:, :width], blurred)
     np.testing.assert_array_equal(picture[:, 2 * width :], sharp)
@@ -647,7 +650,87 @@ def test_what_a_training_leaves(trained_run, deterministic_madn):
             for value in event.summary.value:
                 tags.setdefault(value.tag, []).append(event.step)
     assert tags["generator/loss"] == [2, 4, 6] and tags["discriminator/loss"] == [2, 4, 6]
-    assert tags["before_after_truth"] == [6]
+    assert tags["before_after_truth"] == [6] and "held_out/psnr" not in tags
+
+
+def middle(image, side):
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+@pytest.mark.parametrize("ema_decay, weights", [(0.0, "last"), (0.5, "average")])
+def test_held_out_pairs_are_scored_shown_and_choose_the_best_weights(
+    toy_config, tmp_path, make_pairs, capfd, ema_decay, weights
+):
+    make_pairs(tmp_path / "train", ["a", "b"])
+    pairs = list(make_pairs(tmp_path / "test", [f"{n:02}" for n in range(9)], size=(70, 91)).values())
+    source, held_out = (folder_pairs(tmp_path / side / "blur", tmp_path / side / "sharp") for side in ("train", "test"))
+    with toy_config.unlocked():
+        toy_config.update(crop=8, ema_decay=ema_decay, steps=3, image_every=2, log_every=3)
+    runner.train(toy_config, str(tmp_path / "run"), source, "float32", held_out=held_out)
+
+    chosen = [0, 1, 2, 3, 5, 6, 7, 8]  # eight of nine, evenly spaced
+    crops = [[middle(image, 32) for image in pairs[index]] for index in chosen]
+    blurred_psnr = np.mean([metrics.psnr(*crop) for crop in crops])
+    said = capfd.readouterr().err
+    assert (
+        f"held out: 8 pairs of folders, the 32x32 in their middle; PSNR of the blurred images {blurred_psnr:.2f} dB\n"
+        in said
+    )
+    deblurrer = tfdeblur.load(tmp_path / "run", weights=weights)
+    restored = [deblurrer.restore(blurred) for blurred, _ in crops]
+    psnr = np.mean([metrics.psnr(after, sharp) for after, (_, sharp) in zip(restored, crops, strict=True)])
+    scores = dict(report.read_scalar(tmp_path / "run", "held_out/psnr"))
+    assert scores.keys() == {2, 3} and scores[3] == pytest.approx(psnr, abs=1e-3) and scores[2] != scores[3]
+    assert report.read_scalar(tmp_path / "run", "held_out/blurred_psnr")[1] == (3, pytest.approx(blurred_psnr))
+    picture = read_image(tmp_path / "run" / "samples" / "step_0000003.png")
+    np.testing.assert_array_equal(picture, np.concatenate([crops[0][0], restored[0], crops[0][1]], axis=1))
+    best = tfdeblur.load(tmp_path / "run", weights="best")
+    assert best.path.endswith(f"best/ckpt-{max(scores, key=scores.get)}")
+    assert best.metadata["held_out_psnr"] == pytest.approx(max(scores.values()))
+
+
+def gopro_tree(folder, make_pairs, splits=("train", "test")):
+    for split in splits:
+        make_pairs(folder / split / "seq", [f"{split}1", f"{split}2"])
+    return str(folder)
+
+
+def test_the_test_split_of_a_trainings_data_is_held_out(tiny_config, tmp_path, make_pairs):
+    tree = gopro_tree(tmp_path / "gopro", make_pairs)
+    prepared = str(tmp_path / "prepared")
+    runner.prepare(runner.sources_to_prepare(tree), prepared)
+    for data in ({}, {"gopro_dir": tree}, {"data_dir": prepared}):
+        source = runner.make_source(tiny_config, "train", **data)
+        held_out = runner.held_out_source(tiny_config, source, **data)
+        assert held_out.names == runner.make_source(tiny_config, "test", **data).names
+        assert held_out.names and not set(held_out.names) & set(source.names)
+
+
+def test_training_pairs_are_never_held_out(tiny_config, tmp_path, make_pairs, capfd):
+    tree = gopro_tree(tmp_path / "gopro", make_pairs, ["train"])
+    folders = {side: str(tmp_path / "gopro" / "train" / "seq" / side) for side in ("blur", "sharp")}
+    prepared = str(tmp_path / "prepared")
+    runner.prepare(runner.sources_to_prepare(str(tmp_path / "gopro" / "train" / "seq")), prepared)
+    sharp = {"sharp_dir": folders["sharp"]}
+    for data, words in (
+        ({"gopro_dir": tree}, "no held-out PSNR, no best checkpoint: "),
+        ({"data_dir": prepared}, "the data have no test split of their own"),
+        ({"blur_dir": folders["blur"], **sharp}, "the data have no test split of their own"),
+        ({**sharp, "synthesize": True}, "the data have no test split of their own"),
+    ):
+        source = runner.make_source(tiny_config, "train", **data)
+        capfd.readouterr()
+        assert runner.held_out_source(tiny_config, source, **data) is None
+        said = capfd.readouterr().err
+        assert said.startswith("no held-out PSNR, no best checkpoint: ") and words in said and said.count("\n") == 1
+
+
+def test_scores_of_weights_that_were_chosen_by_them_are_warned_about():
+    for weights, trained_on, warned in (("best", "made up", 1), ("last", "made up", 0), ("best", "gopro", 0)):
+        metadata = {"data": {"source": trained_on, "blur_kind": "blur"}, "weights": weights}
+        results, _ = runner.evaluate(Deblurrer(lambda x: x, metadata), Source({"a": 1}), [level_protocol()])
+        assert len(results["warnings"]) == warned and results["weights"] == weights
 
 
 def test_a_complete_training_says_so(trained_run, deterministic_madn, tmp_path, capfd):

@@ -12,6 +12,7 @@ from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.ranges import to_uint8, uint8_to_01
 from tfdeblur.training import checkpoints
 
+WEIGHTS = ("last", "average", "best")
 EXPORT_METADATA = "tfdeblur.json"  # beside saved_model.pb: what an export was made from
 
 
@@ -91,30 +92,41 @@ class Deblurrer:
             raise DeblurError(f"{width}x{height}: too large for the memory; make the image smaller") from error
 
 
-def load(path, policy="float32"):
-    """The Deblurrer of a work directory (its latest checkpoint), of one checkpoint, or of an export.
+def load(path, policy="float32", weights="last"):
+    """The Deblurrer of a work directory, of one checkpoint, or of an export.
 
     Args:
       path: a folder that `tfdeblur train` or `tfdeblur export` wrote, or a checkpoint's path prefix.
       policy: Keras policy of the layers' arithmetic; an export has float32 built in.
+      weights: "last": those after the last step of a work directory's newest checkpoint; "average": their exponential
+        moving average there, which a training with `ema_decay` keeps; "best": those with the highest held-out PSNR of
+        the training (of the average where it kept one). An export has the ones that it was made with.
 
     Raises:
-      DeblurError: nothing there, or damaged, or from another version.
+      DeblurError: nothing there, or damaged, or from another version; no such weights.
     """
     path = os.fspath(path)
+    if weights not in WEIGHTS:
+        raise DeblurError(f"--weights={weights}: choose {', '.join(WEIGHTS)}")
     if os.path.exists(os.path.join(path, EXPORT_METADATA)):
-        return _load_export(path)
-    metadata, checkpoint = checkpoints.read(path)
+        return _load_export(path, weights)
+    metadata, checkpoint = checkpoints.read(path, best=weights == "best")
+    has_average = bool((metadata["config"] or {}).get("ema_decay"))
+    if weights == "average" and not has_average:
+        raise DeblurError(
+            f"--weights=average: {checkpoint} holds none; training keeps one with --config.ema_decay=0.999 or the like"
+        )
     try:
         with precision(policy):
             net = systems.build_from(metadata["config"])
     except (AttributeError, KeyError, TypeError) as error:
         raise DeblurError(f"{checkpoint}: written by another version of tfdeblur ({error}); train again") from error
-    checkpoints.restore_generator(net, checkpoint)
-    return Deblurrer.of_network(net, metadata, checkpoint)
+    average = weights == "average" or (weights == "best" and has_average)
+    checkpoints.restore_generator(net, checkpoint, average=average)
+    return Deblurrer.of_network(net, {**metadata, "weights": weights}, checkpoint)
 
 
-def _load_export(path):
+def _load_export(path, weights):
     try:
         with open(os.path.join(path, EXPORT_METADATA), encoding="utf-8") as file:
             metadata = json.load(file)
@@ -122,6 +134,11 @@ def _load_export(path):
         serve = model.signatures["serving_default"]
     except (OSError, KeyError, *checkpoints.UNREADABLE) as error:
         raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
+    held = metadata.get("weights", "last")
+    if weights not in ("last", held):
+        raise DeblurError(
+            f"--weights={weights}: {path} is an export of the weights '{held}'; name the work directory of its training"
+        )
     deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata, path)
     deblurrer.model = model  # the signature holds its variables only weakly
     return deblurrer

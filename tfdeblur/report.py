@@ -1,6 +1,7 @@
 """Pictures of results."""
 
 import glob
+import math
 import os
 import re
 
@@ -160,31 +161,38 @@ def figure_of(deblurrer, name, *which):
 
 
 def read_scalar(workdir, tag):
-    """[(step, value)] of a scalar, such as "generator/loss", from the TensorBoard events of a work directory.
+    """[(step, value)] of a scalar, such as "generator/loss", see `read_scalars`.
 
-    A run that was resumed has several files; of a step that is in two of them the later counts. Raises DeblurError
-    where there is no such scalar, and tells which there are.
+    Raises DeblurError where there is no such scalar, and tells which there are.
     """
-    if not os.path.isdir(workdir):
-        raise DeblurError(f"{workdir}: no such work directory")
-    found, known = {}, set()
-    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*")), key=_numbers):
-        last = None
-        try:
-            for event in tf.compat.v1.train.summary_iterator(path):
-                last = event.step
-                for value in event.summary.value:
-                    if value.metadata.plugin_data.plugin_name == "scalars":
-                        known.add(value.tag)
-                        if value.tag == tag:
-                            found[event.step] = float(tf.make_ndarray(value.tensor))
-        except tf.errors.OpError:  # a run that was killed, or writes just now
-            say(f"warning: {path}: cut off or damaged; what it tells ends at step {last}")
-    if not found:
+    known = read_scalars(workdir)
+    if tag not in known:
         raise DeblurError(
             f"{workdir}: no scalar {tag!r} in its events, but {', '.join(sorted(known)) or 'none at all'}"
         )
-    return sorted(found.items())
+    return known[tag]
+
+
+def read_scalars(workdir):
+    """{tag: [(step, value)]} of all scalars in the TensorBoard events of a work directory, in the order of the steps.
+
+    A run that was resumed has several files; of a step that is in two of them the later counts.
+    """
+    if not os.path.isdir(workdir):
+        raise DeblurError(f"{workdir}: no such work directory")
+    found = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(str(workdir)), "events", "events.*")), key=_numbers):
+        last = None
+        try:
+            for record in tf.data.TFRecordDataset(path):
+                event = tf.compat.v1.Event.FromString(record.numpy())
+                last = event.step
+                for value in event.summary.value:
+                    if value.metadata.plugin_data.plugin_name == "scalars":
+                        found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+        except tf.errors.OpError:  # a run that was killed, or writes just now
+            say(f"warning: {path}: cut off or damaged; what it tells ends at step {last}")
+    return {tag: sorted(values.items()) for tag, values in found.items()}
 
 
 def _numbers(path):
@@ -192,15 +200,20 @@ def _numbers(path):
     return [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
 
 
-_COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (100, 100, 100))  # RGB
+_COLOURS = (  # RGB
+    *((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (100, 100, 100)),
+    *((140, 86, 75), (227, 119, 194), (150, 150, 20), (23, 190, 207)),
+)
 
 
-def curves(series, title):
-    """Curves over the steps of training, a running mean over a twentieth of each.
+def curves(series, title, smooth=True):
+    """Curves over the steps of training; on a logarithmic axis where the values are above 0 and span a factor of 20.
 
     Args:
-      series: {label: [[(step, value)] of one run, ...]}; the runs of a label share its colour.
+      series: {label: [[(step, value)] of one run, ...]}; the runs of a label share its colour. What is not finite is
+        left out.
       title: what the values are.
+      smooth: whether each is shown as its running mean over a twentieth of the run.
 
     Returns:
       uint8 RGB [H, W, 3].
@@ -213,27 +226,125 @@ def curves(series, title):
     def write(text, x, y, colour=(0, 0, 0)):
         cv2.putText(picture, text, (int(x), int(y)), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
 
-    smooth = {label: [_running_mean(run) for run in runs] for label, runs in series.items()}
-    every = np.concatenate([run for runs in smooth.values() for run in runs])
+    shown = {label: [_finite(run, smooth) for run in runs] for label, runs in series.items()}
+    every = np.concatenate([run for runs in shown.values() for run in runs])
+    if len(every) == 0:
+        write(f"{title}: nothing finite", 5, 24)
+        return picture
     (first, lowest), (last, highest) = every.min(axis=0), every.max(axis=0)
-    span, rise = max(last - first, 1), max(highest - lowest, 1e-12)
+    logarithmic = lowest > 0 and highest > 20 * lowest
+    scale = np.log10 if logarithmic else np.asarray
+    span, bottom, rise = max(last - first, 1), scale(lowest), max(scale(highest) - scale(lowest), 1e-12)
+
+    def place(points):
+        """(step, value) -> pixels."""
+        points = np.stack([points[:, 0], scale(points[:, 1])], axis=1)
+        places = [left, top + height] + (points - [first, bottom]) / [span, rise] * [width, -height]
+        return places.round().astype(np.int32)
+
+    for value in _ticks(lowest, highest, logarithmic):
+        y = int(place(np.array([[first, value]]))[0, 1])
+        cv2.line(picture, (left, y), (left + width, y), _GRID, 1)
+        write(f"{value:.6g}", 5, y + 4)
+    for step in _ticks(first, last):
+        x = int(place(np.array([[step, lowest]]))[0, 0])
+        cv2.line(picture, (x, top), (x, top + height), _GRID, 1)
+        write(f"{step:.0f}", x - 4 * len(f"{step:.0f}"), top + height + 16)
     cv2.rectangle(picture, (left, top), (left + width, top + height), (180, 180, 180), 1)
-    for share in (0, 0.5, 1):
-        write(f"{lowest + share * rise:.4g}", 5, top + height * (1 - share) + 4)
-        write(f"{first + share * span:.0f}", left + share * width - 12, top + height + 20)
-    for number, (label, runs) in enumerate(smooth.items()):
+    write("step", left + width / 2 - 15, top + height + 34)
+    for number, (label, runs) in enumerate(shown.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         write(label, left + 150 + 200 * (number % 3), 24 + 20 * (number // 3), colour)
         for run in runs:
-            places = [left, top + height] + (run - [first, lowest]) / [span, rise] * [width, -height]
-            cv2.polylines(picture, [places.round().astype(np.int32)], False, colour, 1, cv2.LINE_AA)
-    write(title, 5, 24)
+            places = place(run)
+            cv2.polylines(picture, [places], False, colour, 1, cv2.LINE_AA)
+            for x, y in places if len(places) <= _FEW else ():
+                cv2.circle(picture, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
+    write(f"{title}{', log' if logarithmic else ''}", 5, 24)
     return picture
+
+
+_GRID = (228, 228, 228)
+_FEW = 30  # points of a run up to which each is marked
+
+
+def _ticks(low, high, logarithmic=False):
+    """Round numbers from `low` to `high`: about five of them, or 1, 2 and 5 of each decade, or powers of ten alone."""
+    if logarithmic:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        found = [digit * 10.0**decade for decade in decades for digit in ((1, 2, 5) if len(decades) < 5 else (1,))]
+    else:
+        rough = (high - low) / 5
+        unit = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+        width = next(digit * unit for digit in (1, 2, 5, 10) if digit * unit >= rough)
+        found = [number * width for number in range(math.floor(low / width), math.ceil(high / width) + 1)]
+    return [value for value in found if low <= value <= high] or [low]
+
+
+def _finite(run, smooth):
+    """float [n, 2]: step and value of the points that are finite, or the running mean of these."""
+    run = np.array(run, float).reshape(-1, 2)
+    run = run[np.isfinite(run[:, 1])]
+    return _running_mean(run) if smooth else run
+
+
+def curves_of_run(workdir):
+    """All curves of a training in one picture: each player's loss terms, gradient norms, learning rates, held-out PSNR,
+    and what else is in its events.
+
+    Returns:
+      uint8 RGB [H, W, 3], the panels in two columns. DeblurError where there is nothing to draw.
+    """
+    import cv2
+
+    scalars = read_scalars(workdir)
+    pictures = [curves(series, title, smooth) for title, series, smooth in _panels(scalars)]
+    if not pictures:
+        raise DeblurError(f"{workdir}: no scalars in its events yet")
+    rows = []
+    for number in range(0, len(pictures), 2):
+        row = pictures[number : number + 2]
+        tallest = max(picture.shape[0] for picture in row)
+        row += [np.full((tallest, row[0].shape[1], 3), 255, np.uint8)] * (2 - len(row))
+        padded = [np.pad(one, [(0, tallest - len(one)), (0, 0), (0, 0)], constant_values=255) for one in row]
+        rows.append(np.concatenate(padded, axis=1))
+    header = np.full((30, rows[0].shape[1], 3), 255, np.uint8)
+    last = max(run[-1][0] for run in scalars.values())
+    name = os.path.basename(os.path.abspath(workdir))
+    text = f"{name}, step {last}; all but rates, PSNR and counts are running means over a twentieth of the run"
+    text = _shorten(text, header.shape[1] - 2 * _GAP)
+    cv2.putText(header, text, (5, 20), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([header, *rows], axis=0)
+
+
+def _panels(scalars):
+    """[(title, {label: [run]}, whether to smooth)] of {tag: run}; each tag is in one of them."""
+    left = dict(scalars)
+
+    def take(tags):
+        """tags: {tag: label}."""
+        return {label: [left.pop(tag)] for tag, label in tags.items() if tag in left}
+
+    players = ("generator", "discriminator")
+    norms = take({f"{player}/gradient_norm": player for player in players})
+    rates = take({f"{player}/learning_rate": player for player in players})
+    panels = []
+    for player in players:
+        terms = take({tag: tag.split("/", 1)[1] for tag in sorted(left) if tag.startswith(f"{player}/")})
+        if len(terms) == 2:  # the loss is the sum of its one term, and would lie on it
+            terms.pop("loss", None)
+        panels.append((f"{player}: losses", terms, True))
+    panels += [("gradient norms", norms, True), ("learning rates", rates, False)]
+    psnr = take({"held_out/psnr": "restored", "held_out/blurred_psnr": "blurred"})
+    panels.append(("held-out PSNR in dB", psnr, False))
+    if not any(value for _, value in left.get("skipped_updates", ())):
+        left.pop("skipped_updates", None)
+    panels += [(tag, {"": [run]}, tag != "skipped_updates") for tag, run in sorted(left.items())]
+    return [panel for panel in panels if panel[1]]
 
 
 def _running_mean(run):
     """float [n, 2]: step and mean of the values up to there over a twentieth of the run."""
-    run = np.array(run, float)
     window = max(len(run) // 20, 1)
     sums = np.cumsum(np.concatenate([[0.0], run[:, 1]]))
     starts = np.maximum(np.arange(len(run)) + 1 - window, 0)

@@ -29,6 +29,7 @@ from tfdeblur.ops.ranges import to_uint8, uint8_to_01
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.clipping import CLIP_MODES
+from tfdeblur.training.strategy import is_chief, make_strategy, shares
 
 EMBEDDED_SHAKES = 3  # kernels for each embedded test photograph
 
@@ -113,6 +114,23 @@ def make_source(
         return shaken.sharp_folder(sharp_dir, shake_family(config), seed)
     repeats = EMBEDDED_SHAKES if split == "test" else 1
     return shaken.embedded(split, shake_family(config), seed, repeats)
+
+
+def held_out_source(config, source, **data):
+    """The test split of the data of a training; None where there is none, which is said.
+
+    Args:
+      config, **data: what `make_source` made the training's `source` of.
+    """
+    try:
+        found = make_source(config, "test", **data)
+    except DeblurError as error:
+        say(f"no held-out PSNR, no best checkpoint: {error}")
+        return None
+    if found.description == source.description:
+        say("no held-out PSNR, no best checkpoint: the data have no test split of their own")
+        return None
+    return found
 
 
 def _open_data(folder, split, blur_kind, shake, seed):
@@ -233,7 +251,16 @@ def resolve_precision(name, training):
     return name
 
 
-def train(config, workdir, source, precision_name="auto", cache_dir=None):
+def train(
+    config,
+    workdir,
+    source,
+    precision_name="auto",
+    cache_dir=None,
+    strategy_name="auto",
+    on_nonfinite="stop",
+    held_out=None,
+):
     """Trains the system of `config` on `source`; resumes what `workdir` holds.
 
     Args:
@@ -242,11 +269,16 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
       source: see `make_source`.
       precision_name: "auto" or a Keras policy.
       cache_dir: where decoded images go instead of `<workdir>/cache`.
+      strategy_name: see `make_strategy`.
+      on_nonfinite: see `loop.run`.
+      held_out: the source of other pairs, see `held_out_source`: every `image_every` steps and at the end a few of
+        them are restored and scored, and the best weights are kept; or None.
 
     Returns:
       The last step's logs.
     """
     check_config(config)
+    strategy = make_strategy(strategy_name)
     policy = resolve_precision(precision_name, training=True)
     say(f"{config.system}: {device()}, {policy}, {STACK}")
     sizes = source.check(config.crop, log=say)
@@ -256,8 +288,8 @@ def train(config, workdir, source, precision_name="auto", cache_dir=None):
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
-    with _lock(workdir):
-        return _train(config, workdir, source, sizes, policy, cache_dir)
+    with _lock(workdir) if is_chief(strategy) else contextlib.nullcontext():
+        return _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out)
 
 
 def open_images(source, sizes, cache_dir):
@@ -277,13 +309,15 @@ def _lock(workdir):
         yield
 
 
-def _train(config, workdir, source, sizes, policy, cache_dir):
+def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out):
     tf.keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     system = systems.system(config.system)
-    with precision(policy):
+    with precision(policy), strategy.scope():
         trainer = system.make_trainer(config)
+        if config.ema_decay:
+            trainer.keep_average(system.build_from(config), config.ema_decay)
     if getattr(trainer.objective, "features", None) and config.vgg_weights == "random":
         say("VGG19 has random weights, as the configuration says: no perceptual loss of the paper's")
 
@@ -296,22 +330,32 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
     }
     checkpoints = Checkpoints(workdir, trainer, metadata)
     checkpoints.refuse_other_training()
-    _write_json(os.path.join(workdir, "config.json"), metadata)
+    if is_chief(strategy):
+        _write_json(os.path.join(workdir, "config.json"), metadata)
     store = open_images(source, sizes, cache_dir or os.path.join(workdir, "cache"))
 
     def make_batches(start_step):
-        return batches(
-            source,
-            store,
-            crop=config.crop,
-            batch_size=system.samples_per_step(config),
-            seed=config.seed,
-            start_step=start_step,
-            augmentation=config.augmentation,
-            **system.TARGETS,
-        )
+        samples = system.samples_per_step(config)
 
-    writer = tf.summary.create_file_writer(os.path.join(workdir, "events"))
+        def of_this_worker(context):
+            return batches(
+                source,
+                store,
+                crop=config.crop,
+                batch_size=samples,
+                seed=config.seed,
+                start_step=start_step,
+                augmentation=config.augmentation,
+                shares=shares(context, config.batch_size, samples),
+                **system.TARGETS,
+            )
+
+        return strategy.distribute_datasets_from_function(of_this_worker)
+
+    writer = on_images = None
+    if is_chief(strategy):
+        writer = tf.summary.create_file_writer(os.path.join(workdir, "events"))
+        on_images = _look_at(trainer, source, held_out, config, workdir, writer)
     return loop.run(
         trainer,
         make_batches,
@@ -320,8 +364,9 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
         checkpoint_every=config.checkpoint_every,
         log_every=config.log_every,
         writer=writer,
-        on_images=_sample_writer(trainer.generator, source, workdir, writer),
+        on_images=on_images,
         image_every=config.image_every,
+        on_nonfinite=on_nonfinite,
     )
 
 
@@ -329,7 +374,7 @@ def _train(config, workdir, source, sizes, policy, cache_dir):
 SETTINGS = (
     *("system", "seed", "deterministic", "blur_kind", "crop", "batch_size", "augmentation"),
     *("shake_length", "shake_angle", "shake_anxiety", "shake_noise"),
-    *("steps", "checkpoint_every", "log_every", "image_every"),
+    *("ema_decay", "steps", "checkpoint_every", "log_every", "image_every"),
 )
 
 
@@ -350,6 +395,8 @@ def check_config(config):
     for key in ("steps", "batch_size", "crop", "checkpoint_every", "log_every"):
         if config[key] < 1:
             raise DeblurError(f"--config.{key}={config[key]}: must be at least 1")
+    if not 0 <= config.ema_decay < 1:
+        raise DeblurError(f"--config.ema_decay={config.ema_decay}: must lie in 0 .. 1, below 1")
     for key in config:
         above_0 = key.endswith(("learning_rate", "decay_power", "feature_scale", "discriminator_width"))
         if above_0 and not 0 < config[key] < float("inf"):
@@ -382,22 +429,60 @@ def _blur_of(data):
     return f"blur kind {data['blur_kind']}{family}"
 
 
-def _sample_writer(net, source, workdir, writer, side=512):
-    """step -> writes before | after | truth of the first pair to TensorBoard and to `<workdir>/samples`."""
-    blurred, sharp = (image[:side, :side] for image in source.pair(0))
-    before = uint8_to_01(blurred[None])
-    restore = tf.function(lambda x: restore_batch(net, x))
+def _look_at(trainer, source, held_out, config, workdir, writer):
+    """What `loop.run` calls to look at the weights: the average where there is one, else the generator's.
 
-    def write(step):
-        after = to_uint8(restore(before))[0].numpy()
+    Returns:
+      step -> the mean PSNR of up to 8 held-out pairs (protocol `psnr`, on centre crops of at most 512 pixels and 4
+      training crops a side: not more than the forward pass of 128 training crops, 32 at crop 256), or None without
+      such pairs; writes before | after | truth of the first one, or of the first training pair, to TensorBoard and to
+      `<workdir>/samples`.
+    """
+    side = min(_LOOK_SIDE, 4 * config.crop)
+    pairs = _centre_crops(held_out, _LOOK_AT, side) if held_out else _centre_crops(source, 1, side)
+    blurred_psnr = float(np.mean([metrics.psnr(*pair) for pair in pairs]))
+    if held_out:
+        height, width = pairs[0][0].shape[:2]
+        say(
+            f"held out: {len(pairs)} pairs of {held_out.description['source']}, the {width}x{height} in their middle; "
+            f"PSNR of the blurred images {blurred_psnr:.2f} dB"
+        )
+    net = trainer.generator if trainer.average is None else trainer.average
+    restore = tf.function(lambda x: to_uint8(restore_batch(net, uint8_to_01(x[None])))[0])
+
+    def look(step):
+        restored = [restore(blurred).numpy() for blurred, _ in pairs]
+        (blurred, sharp), after = pairs[0], restored[0]
         picture = np.concatenate([blurred, after, sharp], axis=1)
         with writer.as_default(step=step):
             tf.summary.image("before_after_truth", picture[None])
+            if held_out:
+                tf.summary.scalar("held_out/blurred_psnr", blurred_psnr)
         folder = os.path.join(workdir, "samples")
         os.makedirs(folder, exist_ok=True)
         write_image(os.path.join(folder, f"step_{step:07d}.png"), picture)
+        if not held_out:
+            return None
+        return float(np.mean([metrics.psnr(after, sharp) for after, (_, sharp) in zip(restored, pairs, strict=True)]))
 
-    return write
+    return look
+
+
+_LOOK_AT, _LOOK_SIDE = 8, 512  # pairs and pixels
+
+
+def _centre_crops(source, count, side):
+    """[(blurred, sharp)] of up to `count` pairs, evenly spaced over the source: their middles, all of one size, at most
+    `side` a side, uint8 [h, w, 3]."""
+    chosen = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).round().astype(int))
+    pairs = [source.pair(int(index)) for index in chosen]
+    height, width = (min(side, *(sharp.shape[axis] for _, sharp in pairs)) for axis in (0, 1))
+
+    def crop(image):
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        return image[top : top + height, left : left + width].copy()  # the frame around it is not kept
+
+    return [(crop(blurred), crop(sharp)) for blurred, sharp in pairs]
 
 
 def device():
@@ -422,11 +507,11 @@ def evaluate(deblurrer, source, protocols, seed=0):
       seed: of the random crops, for the protocols that cut them.
 
     Returns:
-      (results, rows): results as in results.json ({"model", "system", "data", "images", "metrics", "blurred",
-      "not_scored", "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <column>,
+      (results, rows): results as in results.json ({"model", "weights", "system", "data", "images", "metrics",
+      "blurred", "not_scored", "sequences", "protocols", "warnings"}), rows one dict per image: {"image", <column>,
       "blurred_<column>"}, a column being a number of a protocol.
     """
-    warnings = _blur_kind_warnings(deblurrer, source)
+    warnings = _blur_kind_warnings(deblurrer, source) + _best_warnings(deblurrer, source)
     for warning in warnings:
         say(f"warning: {warning}")
     say(f"evaluating on {device()}; {_describe(source)}")
@@ -461,6 +546,7 @@ def evaluate(deblurrer, source, protocols, seed=0):
     blurred_names = {name: f"blurred_{name}" for name in names}
     results = {
         "model": deblurrer.path,
+        "weights": deblurrer.metadata.get("weights"),
         "system": deblurrer.metadata.get("config", {}).get("system"),
         "data": source.description,
         "images": len(rows),
@@ -560,6 +646,13 @@ def feature_hsic(deblurrer, source, seed=0):
     of_sharp, of_blurred = (float(score) for score in np.mean(scores, axis=0))
     ratio = of_sharp / of_blurred if of_blurred else float("nan")
     return {"sharp": of_sharp, "blurred": of_blurred, "sharp_over_blurred": ratio, "pixels": PIXELS}
+
+
+def _best_warnings(deblurrer, source):
+    trained = deblurrer.metadata.get("data", {}).get("source")
+    if deblurrer.metadata.get("weights") != "best" or trained != source.description["source"]:
+        return []
+    return ["the weights were chosen by their PSNR on some of the held-out pairs, so that the scores flatter them"]
 
 
 def check_targets(*paths, picture=None):

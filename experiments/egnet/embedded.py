@@ -76,6 +76,7 @@ def get_config(variant="egn"):
     config.learning_rate = 2e-3
     config.warm_up_steps = 20
     config.end_learning_rate = 1e-6
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 200
     config.log_every = 10

@@ -60,6 +60,7 @@ def get_config(stage="all"):
     config.learning_rate = 1e-3
     config.warm_up_steps = 0
     config.end_learning_rate = 1e-6
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 10
     config.log_every = 5

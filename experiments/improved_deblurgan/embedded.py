@@ -50,6 +50,7 @@ def get_config():
     config.learning_rate = 1e-4
     config.adam_beta1 = 0.5
     config.adam_beta2 = 0.999
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 300
     config.log_every = 10

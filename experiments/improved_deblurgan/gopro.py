@@ -59,6 +59,7 @@ def get_config(preset="stable"):
     config.learning_rate = LEARNING_RATES[preset]
     config.adam_beta1 = 0.5
     config.adam_beta2 = 0.999
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 1000
     config.log_every = 100

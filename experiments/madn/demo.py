@@ -48,6 +48,7 @@ def get_config():
     config.discriminator_learning_rate = 1e-4
     config.decay_power = 1.0
     config.grad_clip_mode = "norm"
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 300
     config.log_every = 20

@@ -45,6 +45,7 @@ def get_config():
     config.discriminator_learning_rate = 4e-4
     config.decay_power = 0.3
     config.grad_clip_mode = "norm"
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 20
     config.log_every = 5

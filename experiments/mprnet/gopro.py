@@ -40,6 +40,7 @@ def get_config():
     config.learning_rate = 2e-4
     config.warm_up_steps = 393
     config.end_learning_rate = 1e-6
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 1000
     config.log_every = 100

@@ -49,6 +49,7 @@ def get_config(variant="both"):
     config.learning_rate = 1e-3
     config.decay_power = 1.0
     config.grad_clip_mode = "none"
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 300
     config.log_every = 10

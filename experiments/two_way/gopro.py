@@ -52,6 +52,7 @@ def get_config(variant="both"):
     config.learning_rate = 1e-4
     config.decay_power = 0.3
     config.grad_clip_mode = "none"
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 1000
     config.log_every = 100

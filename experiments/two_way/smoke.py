@@ -41,6 +41,7 @@ def get_config():
     config.learning_rate = 1e-3
     config.decay_power = 0.3
     config.grad_clip_mode = "none"
+    config.ema_decay = 0.0  # 0.0: no average of the weights
 
     config.checkpoint_every = 10
     config.log_every = 5

@@ -363,6 +363,49 @@ def test_deblur_with_an_export_gives_the_same_picture(trained, tmp_path, capsys)
     fails(capsys, ["export", "--model", tmp_path / "saved", "--out", tmp_path / "again"], "export")
 
 
+def test_report_draws_all_curves_of_a_run_or_one_scalar_of_several(trained, tmp_path, capsys):
+    assert main(["report", "--workdir", trained]) == 0
+    path = os.path.join(trained, "curves.png")
+    assert capsys.readouterr().out == f"written: {path}\n"
+    every = read_image(path)
+    os.remove(path)
+    assert main(["report", trained, trained, "--out", str(tmp_path / "two.png")]) == 0
+    assert main(["report", trained, "--out", str(tmp_path / "one.png")]) == 0
+    one = read_image(tmp_path / "one.png")
+    assert every.shape[0] > 2 * one.shape[0] and every.shape[1] == 2 * one.shape[1]
+    argv = ["report", "--workdir", trained, "--scalar", "generator/loss", "--out", str(tmp_path / "same.png")]
+    assert main(argv) == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "same.png"), one)
+    for argv, words in (
+        (["report"], "either --workdir DIR, or"),
+        (["report", trained, "--workdir", trained], "either --workdir DIR, or"),
+        (["report", trained], "--out must be given"),
+        (["report", "--workdir", tmp_path / "nothing"], "no such work directory"),
+        (["report", "--workdir", trained, "--scalar", "loss", "--out", tmp_path / "x.png"], "but discriminator/"),
+    ):
+        fails(capsys, argv, words)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_the_best_weights_of_a_training_are_scored_restored_with_and_exported(trained, tmp_path, capsys):
+    (best,) = {name.split(".")[0] for name in os.listdir(os.path.join(trained, "best"))}
+    out = str(tmp_path / "r.json")
+    weights = ["--model", trained, "--weights", "best"]
+    assert main(["evaluate", *weights, "--protocol", "psnr_crop256", "--out", out]) == 0
+    with open(out, encoding="utf-8") as file:
+        results = json.load(file)
+    assert results["weights"] == "best" and results["model"] == os.path.join(trained, "best", best)
+    assert "flatter" in results["warnings"][0]
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:45, :61])
+    assert main(["export", *weights, "--out", str(tmp_path / "saved")]) == 0
+    for name, model in (("best", weights), ("export", ["--model", str(tmp_path / "saved")])):
+        assert main(["deblur", str(tmp_path / "a.png"), "--out", str(tmp_path / name), *model]) == 0
+    first, second = (read_image(str(tmp_path / name / "a.png")) for name in ("best", "export"))
+    np.testing.assert_array_equal(first, second)
+    for command in (["evaluate"], ["export", "--out", tmp_path / "x"], ["deblur", tmp_path / "a.png", "--out", "x"]):
+        fails(capsys, [*command, "--model", trained, "--weights", "average"], "--weights=average", "ema_decay")
+
+
 def test_info_prints_the_papers_figures(capsys):
     assert main(["info", "--system", "madn", "--size", "256x256", "--json"]) == 0
     described = json.loads(capsys.readouterr().out)

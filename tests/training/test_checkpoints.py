@@ -21,13 +21,14 @@ from tfdeblur.training.loop import Interrupted
 # ----------------------------------------------------------------------------------------- resuming
 
 
-def train(config, workdir, policy, cache):
-    return runner.train(config, str(workdir), runner.make_source(config, "train"), policy, cache_dir=str(cache))
+def train(config, workdir, policy, cache, held_out=None):
+    source = runner.make_source(config, "train")
+    return runner.train(config, str(workdir), source, policy, cache_dir=str(cache), held_out=held_out)
 
 
 def checkpoint_values(path):
     """name -> bytes of every variable; what only counts savings and describes the Python objects is left out."""
-    reader = tf.train.load_checkpoint(str(path))
+    reader = tf.train.load_checkpoint(str(path).removesuffix(".index"))
     left_out = ("save_counter", "_CHECKPOINTABLE_OBJECT_GRAPH", "metadata")
     names = [name for name in reader.get_variable_to_shape_map() if not name.startswith(left_out)]
     return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
@@ -38,20 +39,23 @@ def count(values, part):
 
 
 class Disturbance:
-    """Stands in for `runner.batches`: the real batches, and `event()` when the batch of step `at` is asked for."""
+    """The loop with its real batches, and `event()` before it takes the batch of step `at`."""
 
     def __init__(self, monkeypatch):
         self.at, self.event, self.starts = None, None, []
-        real = runner.batches
+        real = runner.loop.run
 
-        def disturbed(*arguments, start_step, **options):
-            self.starts.append(start_step)
-            for step, batch in enumerate(real(*arguments, start_step=start_step, **options), start_step + 1):
-                if step == self.at:
-                    self.event()
-                yield batch
+        def disturbed(trainer, make_batches, *arguments, **options):
+            def make_disturbed(start):
+                self.starts.append(start)
+                for step, batch in enumerate(make_batches(start), start + 1):
+                    if step == self.at:
+                        self.event()
+                    yield batch
 
-        monkeypatch.setattr(runner, "batches", disturbed)
+            return real(trainer, make_disturbed, *arguments, **options)
+
+        monkeypatch.setattr(runner.loop, "run", disturbed)
 
     def before_step(self, at, event):
         self.at, self.event = at, event
@@ -70,20 +74,20 @@ def disturbance(monkeypatch):
     return Disturbance(monkeypatch)
 
 
-def stop_and_break_and_finish(disturbance, config, run, policy, cache):
+def stop_and_break_and_finish(disturbance, config, run, policy, cache, held_out=None):
     """Trains 6 steps in three parts: SIGTERM in step 2, an exception before step 5, and the rest."""
     disturbance.before_step(2, lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted, match=r"stopped at step 2 of 6: .*ckpt-2; start again to resume"):
-        train(config, run, policy, cache)
+        train(config, run, policy, cache, held_out)
     assert [path.name for path in (run / "checkpoints").glob("*.index")] == ["ckpt-2.index"]
 
     disturbance.before_step(5, power_cut)
     with pytest.raises(PowerCut):
-        train(config, run, policy, cache)
+        train(config, run, policy, cache, held_out)
     assert not (run / "checkpoints" / "ckpt-4.index").exists()  # so step 4 is to be done again
     disturbance.before_step(None, None)
 
-    train(config, run, policy, cache)
+    train(config, run, policy, cache, held_out)
     assert disturbance.starts[-3:] == [0, 2, 3]
     return checkpoint_values(run / "checkpoints" / "ckpt-6")
 
@@ -107,6 +111,22 @@ def test_float16_resumes_to_the_bit_with_its_loss_scale(toy_config, tmp_path, di
 @pytest.mark.slow
 def test_float16_of_madn_resumes_to_the_bit(tiny_madn, tmp_path, disturbance):
     check_float16(tiny_madn(), tmp_path, disturbance)
+
+
+def test_the_average_and_the_best_weights_resume_to_the_bit(toy_config, tmp_path, disturbance):
+    toy_config.update(ema_decay=0.9, deterministic=True, image_every=2)
+    held_out = runner.make_source(toy_config, "test")
+    train(toy_config, tmp_path / "uninterrupted", "float32", tmp_path / "cache", held_out)
+    expected = {
+        folder: checkpoint_values(*(tmp_path / "uninterrupted" / folder).glob("ckpt-6.index"))
+        for folder in ("checkpoints", "best")  # the toy gets better with every step
+    }
+    assert count(expected["checkpoints"], "trainer/average/") == count(expected["checkpoints"], "trainer/generator/")
+    run = tmp_path / "run"
+    actual = stop_and_break_and_finish(disturbance, toy_config, run, "float32", tmp_path / "cache", held_out)
+    assert_same_training(expected["checkpoints"], actual)
+    assert [path.name for path in (run / "best").glob("*.index")] == ["ckpt-6.index"]
+    assert checkpoint_values(run / "best" / "ckpt-6") == expected["best"]
 
 
 def check_float16(config, tmp_path, disturbance):
@@ -277,6 +297,66 @@ def test_a_full_disk_is_one_line_that_names_the_last_good_checkpoint(tmp_path, m
     assert message.startswith("step 2: cannot write a checkpoint (No space left on device)")
     assert good in message and "\n" not in message
     assert checkpoints.latest == good
+
+
+# ----------------------------------------------------------------------------------------- the best
+
+
+def test_the_best_is_kept_however_many_checkpoints_follow(tmp_path):
+    trainer = Counter()
+    checkpoints = Checkpoints(str(tmp_path), trainer, metadata_of())
+    assert checkpoints.best is None
+    for step, psnr in enumerate([20.0, 27.5, 27.5, 26.0, float("-inf")], 1):
+        trainer.step.assign(step)
+        trainer.weight.assign([step, -step])
+        checkpoints.keep_best(psnr)
+        checkpoints.save()
+    best = str(tmp_path / "best" / "ckpt-2")  # of two that are as good the earlier
+    assert checkpoints.best == Checkpoints(str(tmp_path), Counter(), metadata_of()).best == (best, 27.5)
+    files = sorted(path.name for path in (tmp_path / "best").iterdir())
+    assert files == ["ckpt-2.data-00000-of-00001", "ckpt-2.index"]
+    metadata, path = checkpoints_module.read(str(tmp_path), best=True)
+    assert path == best and metadata == json.loads(json.dumps({**metadata_of(), "held_out_psnr": 27.5}))
+    weight = tf.train.load_checkpoint(best).get_tensor("trainer/weight/.ATTRIBUTES/VARIABLE_VALUE")
+    np.testing.assert_array_equal(weight, [2, -2])
+
+
+def test_of_two_that_a_killed_process_left_the_better_one_is_the_best(tmp_path):
+    """It writes the new one first."""
+    better, worse = tmp_path / "better", tmp_path / "worse"
+    for folder, step, psnr in ((better, 10, 30.0), (worse, 12, 29.0)):
+        Checkpoints(str(folder), Counter(step), metadata_of()).keep_best(psnr)
+    for file in (worse / "best").iterdir():
+        file.rename(better / "best" / file.name)
+    trainer = Counter(14)
+    checkpoints = Checkpoints(str(better), trainer, metadata_of())
+    assert checkpoints.best == (str(better / "best" / "ckpt-10"), 30.0)
+    checkpoints.keep_best(float("inf"))  # restored = truth
+    assert checkpoints.best == (str(better / "best" / "ckpt-14"), float("inf"))
+    assert len(list((better / "best").iterdir())) == 2
+
+
+def test_a_best_checkpoint_of_other_settings_is_refused(tmp_path):
+    """Where the others were removed by hand: the new training's would be measured by it."""
+    Checkpoints(str(tmp_path), Counter(2), metadata_of()).keep_best(20.0)
+    other = Checkpoints(str(tmp_path), Counter(), metadata_of(learning_rate=0.2))
+    with pytest.raises(DeblurError, match=r"best/ckpt-2 was trained with learning_rate=0.1 \(now 0.2\)"):
+        other.refuse_other_training()
+
+
+def test_no_best_checkpoint_is_one_line(tmp_path):
+    path = Checkpoints(str(tmp_path), Counter(2), metadata_of()).save()
+    for asked in (str(tmp_path), path):
+        with pytest.raises(DeblurError, match="no best checkpoint there") as caught:
+            checkpoints_module.read(asked, best=True)
+        assert str(caught.value).startswith(asked) and "\n" not in str(caught.value)
+
+
+def test_checkpoints_from_before_there_was_an_average_are_those_without_one(tmp_path):
+    Checkpoints(str(tmp_path), Counter(2), metadata_of()).save()
+    Checkpoints(str(tmp_path), Counter(), metadata_of(ema_decay=0.0)).refuse_other_training()
+    with pytest.raises(DeblurError, match=r"ema_decay=0.0 \(now 0.9\)"):
+        Checkpoints(str(tmp_path), Counter(), metadata_of(ema_decay=0.9)).refuse_other_training()
 
 
 # ----------------------------------------------------------------------------------------- damage

@@ -1,15 +1,17 @@
 """The loop around train_step, run on a trainer whose every number is known."""
 
+import shutil
 import signal
 import threading
 
 import numpy as np
 import pytest
 
-from tfdeblur.compat import tf
+from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.schedules import ConstantThenLinear
 from tfdeblur.training.supervised import SupervisedTrainer
 
 
@@ -19,12 +21,16 @@ class Adder(tf.keras.Model):
     def __init__(self):
         super().__init__()
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.weight = tf.Variable(0.0)
 
     def train_step(self, batch):
         self.weight.assign_add(batch)
         self.step.assign_add(1)
         return {"generator/pixel": batch, "generator/loss": 2.0 * batch}
+
+    def update_average(self):
+        pass
 
 
 METADATA = {"config": {}, "precision": "float32", "data": {}}
@@ -48,12 +54,12 @@ def run(folder, trainer=None, make_batches=numbers_from, steps=6, checkpoint_eve
     return trainer, logs
 
 
-def saved_steps(folder):
-    return sorted(int(path.stem.split("-")[1]) for path in (folder / "checkpoints").glob("*.index"))
+def saved_steps(folder, kind="checkpoints"):
+    return sorted(int(path.stem.split("-")[1]) for path in (folder / kind).glob("*.index"))
 
 
-def weight_in(folder, step):
-    reader = tf.train.load_checkpoint(str(folder / "checkpoints" / f"ckpt-{step}"))
+def weight_in(folder, step, kind="checkpoints"):
+    reader = tf.train.load_checkpoint(str(folder / kind / f"ckpt-{step}"))
     return reader.get_tensor("trainer/weight/.ATTRIBUTES/VARIABLE_VALUE")
 
 
@@ -100,18 +106,50 @@ def test_writes_scalars_every_log_every_steps_and_at_the_end(tmp_path):
     writer = tf.summary.create_file_writer(str(tmp_path / "events"))
     run(tmp_path, steps=5, writer=writer, log_every=2)
     writer.close()
-    (events,) = (tmp_path / "events").iterdir()
+    found = scalars_in(tmp_path)
+    waited = found.pop("input/share_of_time_waited")
+    assert found == {
+        "generator/pixel": {2: 2.0, 4: 4.0, 5: 5.0},
+        "generator/loss": {2: 4.0, 4: 8.0, 5: 10.0},
+        "skipped_updates": {2: 0.0, 4: 0.0, 5: 0.0},
+    }
+    assert waited.keys() == {2, 4, 5} and all(0 <= share <= 1 for share in waited.values())
+
+
+def scalars_in(folder):
+    """{tag: {step: value}} of the events there."""
+    (events,) = (folder / "events").iterdir()
     found = {}
     for record in tf.data.TFRecordDataset(str(events)):
         event = tf.compat.v1.Event.FromString(record.numpy())
         for value in event.summary.value:
             found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
-    waited = found.pop("input/share_of_time_waited")
-    assert found == {
-        "generator/pixel": {2: 2.0, 4: 4.0, 5: 5.0},
-        "generator/loss": {2: 4.0, 4: 8.0, 5: 10.0},
-    }
-    assert waited.keys() == {2, 4, 5} and all(0 <= share <= 1 for share in waited.values())
+    return found
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_learning_rate_of_a_step_is_the_one_it_was_made_with(tmp_path, policy, replicas, two_cpus):
+    """Under Keras' loss scale, too, on either stack, and after a resumption. The line: 1, 0.9, 0.8, ..."""
+
+    def go_on_to(steps, strategy):
+        with precision(policy), strategy.scope():
+            generator = Scale()
+            generator(tf.ones([1, 3]))
+            adam = tf.keras.optimizers.Adam(ConstantThenLinear(1.0, constant_steps=0, steps=10), jit_compile=False)
+            trainer = SupervisedTrainer(
+                generator=generator, objective=Squares(), generator_optimizer=adam, global_batch_size=2
+            )
+        pair = {"blurred": tf.ones([1, 3]), "sharp": 0.5 * tf.ones([1, 3])}
+        writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+        run(tmp_path, trainer, lambda start: iter([pair] * 9), steps, writer=writer, log_every=1)
+        writer.close()
+
+    strategy = two_cpus if replicas == 2 else tf.distribute.OneDeviceStrategy("CPU:0")
+    go_on_to(2, strategy)
+    shutil.rmtree(tmp_path / "events")
+    go_on_to(4, strategy)
+    assert scalars_in(tmp_path)["generator/learning_rate"] == {3: pytest.approx(0.8), 4: pytest.approx(0.7)}
 
 
 @pytest.mark.parametrize("image_every, expected", [(0, [5]), (2, [2, 4, 5]), (5, [5])])
@@ -119,6 +157,38 @@ def test_pictures_every_image_every_steps_and_at_the_end(tmp_path, image_every, 
     seen = []
     run(tmp_path, steps=5, on_images=seen.append, image_every=image_every)
     assert seen == expected
+
+
+def test_the_best_held_out_psnr_is_kept_logged_and_shown(tmp_path, capfd):
+    psnrs = {2: 20.0, 4: 25.0, 6: 24.0, 7: 24.5}
+    writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+    run(tmp_path, steps=7, checkpoint_every=1, on_images=psnrs.get, image_every=2, writer=writer)
+    writer.close()
+    assert scalars_in(tmp_path)["held_out/psnr"] == psnrs
+    assert capfd.readouterr().err.rstrip().endswith("held-out PSNR 24.50 dB]")
+    # What three checkpoints in a row do not hold any more.
+    assert saved_steps(tmp_path) == [5, 6, 7] and saved_steps(tmp_path, "best") == [4]
+    assert weight_in(tmp_path, 4, "best") == 1 + 2 + 3 + 4
+
+
+def test_who_is_killed_while_looking_looks_again(tmp_path):
+    """A resumed run ends with the best weights of the uninterrupted one."""
+
+    class Killed(Exception):
+        pass
+
+    def look(step):
+        if step == 4 and not killed:
+            killed.append(step)
+            raise Killed
+        return {2: 20.0, 4: 25.0, 6: 24.0}[step]
+
+    killed = []
+    with pytest.raises(Killed):
+        run(tmp_path, on_images=look, image_every=2)
+    assert saved_steps(tmp_path) == [2] and saved_steps(tmp_path, "best") == [2]
+    run(tmp_path, on_images=look, image_every=2)
+    assert saved_steps(tmp_path, "best") == [4]
 
 
 # ----------------------------------------------------------------------------------------- progress
@@ -175,6 +245,11 @@ class Scale(tf.keras.layers.Layer):
 
     def call(self, x):
         return {"restored": self.w * x}
+
+
+class Squares:
+    def generator_losses(self, outputs, batch):
+        return {"content": tf.reduce_mean((tf.cast(outputs["restored"], tf.float32) - batch["sharp"]) ** 2, axis=1)}
 
 
 class RootObjective:
@@ -277,3 +352,58 @@ def test_runs_outside_the_main_thread_too(tmp_path):
     thread.start()
     thread.join(60)
     assert result == [{"generator/pixel": 6.0, "generator/loss": 12.0}]
+
+
+# ----------------------------------------------------------------------------------------- numbers that go wrong
+
+
+class CarefulAdder(Adder):
+    """As the trainers do: a step whose number is not finite changes no weight, and is counted."""
+
+    def train_step(self, batch):
+        finite = tf.math.is_finite(batch)
+        self.weight.assign_add(tf.where(finite, batch, 0.0))
+        self.skipped.assign_add(tf.cast(~finite, tf.int64))
+        self.step.assign_add(1)
+        return {"generator/pixel": batch, "generator/loss": 2.0 * batch}
+
+
+def bad_at(*steps):
+    def make_batches(start):
+        for step in range(start + 1, 1000):
+            yield tf.constant(float("inf") if step in steps else float(step))
+
+    return make_batches
+
+
+def test_skip_goes_on_without_the_bad_step_and_counts_it(tmp_path, capfd):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(3, 5), steps=7, on_nonfinite="skip")
+    assert float(trainer.weight) == 1 + 2 + 4 + 6 + 7
+    assert int(trainer.step) == 7 and int(trainer.skipped) == 2
+    said = capfd.readouterr().err
+    assert "step 3: generator/pixel=inf, generator/loss=inf: update left out" in said
+
+
+def test_restore_goes_back_to_the_last_checkpoints_weights_and_on_with_the_next_batch(tmp_path, capfd):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(6), steps=8, checkpoint_every=4, on_nonfinite="restore")
+    assert float(trainer.weight) == 1 + 2 + 3 + 4 + 7 + 8  # what step 5 brought is gone, too
+    assert int(trainer.step) == 8 and int(trainer.skipped) == 1
+    assert (
+        f"step 6: generator/pixel=inf, generator/loss=inf: back to the weights of {tmp_path}" in capfd.readouterr().err
+    )
+
+
+def test_before_the_first_checkpoint_restore_leaves_the_update_out(tmp_path):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(2), steps=4, checkpoint_every=4, on_nonfinite="restore")
+    assert float(trainer.weight) == 1 + 3 + 4
+
+
+@pytest.mark.parametrize("mode", ["skip", "restore"])
+def test_nothing_but_bad_steps_ends_the_training(tmp_path, mode):
+    with pytest.raises(DeblurError, match="step 23: .* so were 20 before; training stopped"):
+        run(tmp_path, CarefulAdder(), bad_at(*range(3, 999)), steps=90, checkpoint_every=2000, on_nonfinite=mode)
+
+
+def test_bad_steps_that_are_far_apart_do_not_end_it(tmp_path):
+    trainer, _ = run(tmp_path, CarefulAdder(), bad_at(*range(2, 90, 2)), steps=90, on_nonfinite="skip")
+    assert int(trainer.skipped) == 44

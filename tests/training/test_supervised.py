@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdeblur.compat import tf
+from tfdeblur.compat import precision, tf
 from tfdeblur.training.supervised import SupervisedTrainer
 
 
@@ -71,3 +71,79 @@ def test_two_replicas_take_the_step_of_one(two_cpus):
     for name, value in logs.items():
         assert float(two_cpus.reduce("SUM", found[name], axis=None)) == pytest.approx(float(value), rel=1e-5), name
     assert float(player.generator.w.numpy()) == pytest.approx(float(alone.generator.w), rel=1e-6)
+
+
+def test_an_update_that_is_not_finite_is_left_out_and_counted_in_float32():
+    player = trainer(global_batch_size=4)
+    good, bad = batch_of(4), batch_of(4)
+    bad["blurred"] = bad["blurred"] * float("inf")
+    player.train_step(good)
+    before = float(player.generator.w)
+    logs = player.train_step(bad)
+    assert not np.isfinite(float(logs["generator/gradient_norm"]))
+    assert float(player.generator.w) == before
+    assert (int(player.step), int(player.skipped)) == (2, 1)
+    player.train_step(good)
+    assert float(player.generator.w) != before and int(player.skipped) == 1
+    assert float(player.generator_optimizer.loss_scale) == 1.0
+
+
+# ----------------------------------------------------------------------------------------- the average of weights
+
+
+def averaged_steps(player, decay, steps, strategy):
+    """[(weight, average) after each step] of a trainer with an average."""
+    with strategy.scope():
+        player.keep_average(Scale(), decay)
+    assert float(player.average.w.numpy()) == 0.5, "the generator's weight before the first step"
+
+    @tf.function
+    def step(batch):
+        strategy.run(player.train_step, (batch,))
+        player.update_average()
+
+    batch = batch_of(4)
+    found = []
+    for _ in range(steps):
+        step(batch)
+        found.append((float(player.generator.w.numpy()), float(player.average.w.numpy())))
+    return found
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.9999])
+def test_the_average_by_hand(decay):
+    player = trainer(global_batch_size=4)
+    found = averaged_steps(player, decay, 4, tf.distribute.get_strategy())
+    weights = [weight for weight, _ in found]
+    assert len(set(weights)) == 4
+    for n, (_, average) in enumerate(found, 1):
+        factors = [decay ** (n - k) for k in range(1, n + 1)]
+        assert average == pytest.approx(np.average(weights[:n], weights=factors), rel=1e-6)
+
+
+def test_every_replica_holds_the_average(two_cpus):
+    with two_cpus.scope():
+        player = trainer(global_batch_size=8)
+    found = averaged_steps(player, 0.5, 3, two_cpus)
+    weights = [weight for weight, _ in found]
+    expected = (weights[0] + 2 * weights[1] + 4 * weights[2]) / 7
+    copies = two_cpus.experimental_local_results(player.average.w)
+    assert [float(copy) for copy in copies] == pytest.approx([expected] * 2, rel=1e-6)
+
+
+def test_the_average_of_a_network_in_half_precision_is_exact_to_float32(two_cpus):
+    with precision("mixed_bfloat16"), two_cpus.scope():
+        player = trainer(global_batch_size=8)
+        player.keep_average(Scale(), 0.5)
+    assert player.generator.compute_dtype == "bfloat16"
+    player.step.assign(2)
+    player.generator.w.assign(0.501)
+    tf.function(player.update_average)()
+    # Step 2: a third of what there was (0.5), two thirds of the new.
+    assert float(player.average.w.numpy()) == pytest.approx(0.5 + 2 / 3 * 0.001, rel=1e-7)
+
+
+def test_without_an_average_nothing_is_updated():
+    player = trainer(global_batch_size=4)
+    player.update_average()
+    assert player.average is None and len(player.generator.weights) == 1

@@ -12,6 +12,7 @@ import tfdeblur
 from tfdeblur.errors import DeblurError
 
 INTERRUPTED = 130  # what shells give for SIGINT
+WORKER_LOST = 75  # "temporary failure; try again" of sysexits.h
 
 
 def execute(command, summary, define, action, argv=None, required=(), positional=None):
@@ -108,6 +109,14 @@ def define_model(values):
         "model",
         None,
         "A work directory of `tfdeblur train`, one of its checkpoints, or an export.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "weights",
+        "last",
+        ["last", "average", "best"],
+        "Which ones of a work directory: after its last step, their moving average (see --config.ema_decay), or those "
+        "with the highest held-out PSNR of the training.",
         flag_values=values,
     )
 

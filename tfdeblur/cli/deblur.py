@@ -53,7 +53,8 @@ def _run(values, arguments):
         from tfdeblur import report, runner
         from tfdeblur.inference import load
 
-        deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False))
+        policy = runner.resolve_precision(values.precision, training=False)
+        deblurrer = load(values.model, policy, values.weights)
         runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
         draw = figure and report.figure_of(deblurrer, figure, *which)
         failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)

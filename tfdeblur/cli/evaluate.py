@@ -56,7 +56,7 @@ def _run(values, arguments):
 
     protocols = metrics.get_protocols(values.protocol)
     runner.check_targets(values.out, values.csv, picture=values.bars)
-    deblurrer = load(values.model)
+    deblurrer = load(values.model, weights=values.weights)
     config = runner.config_of(deblurrer)
     source = runner.make_source(config, values.split, **common.data_arguments(values), seed=values.seed)
     # Before what takes longer: not every model can.

@@ -21,7 +21,7 @@ def _run(values, arguments):
     from tfdeblur.export import export_saved_model
     from tfdeblur.inference import load
 
-    export_saved_model(load(values.model), values.out)
+    export_saved_model(load(values.model, weights=values.weights), values.out)
     print(f"SavedModel: {values.out}")
     return 0
 

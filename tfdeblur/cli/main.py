@@ -12,6 +12,7 @@ COMMANDS = {
     "synthesize": "make blurred and sharp pairs from your own video, frames or photographs",
     "inspect": "look at every pair: a contact sheet, and what is broken or suspicious",
     "train": "train a system on your data, a GOPRO tree, or made-up blur",
+    "supervise": "run a training and start it again when it is killed",
     "evaluate": "score a model under named protocols",
     "deblur": "restore photographs: files, globs, folders",
     "export": "write a SavedModel that serves without tfdeblur",

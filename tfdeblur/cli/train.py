@@ -1,5 +1,6 @@
 """`tfdeblur train`: see SUMMARY."""
 
+import os
 import shlex
 import sys
 
@@ -19,6 +20,22 @@ def _define(values, argv):
     flags.DEFINE_string("workdir", None, "Folder for checkpoints, events and pictures.", flag_values=values)
     common.define_data(values)
     common.define_precision(values)
+    flags.DEFINE_enum(
+        "strategy",
+        "auto",
+        ["auto", "one_device", "mirrored", "multi_worker"],
+        "Who takes part: one device, all GPUs of this machine, or the workers of TF_CONFIG; auto takes what is there. "
+        "--config.batch_size is the global batch under all of them.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "on_nonfinite",
+        "stop",
+        ["stop", "skip", "restore"],
+        "When a loss or gradient is not finite (its update is left out always): stop, go on, or go on with the weights "
+        "of the last checkpoint.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "vgg_weights",
         None,
@@ -34,7 +51,7 @@ def _define(values, argv):
 def _run(values, arguments):
     del arguments
     from tfdeblur import runner
-    from tfdeblur.training.loop import Interrupted
+    from tfdeblur.training.loop import Interrupted, WorkerLost
 
     config = values.config
     runner.check_config(config)
@@ -51,10 +68,23 @@ def _run(values, arguments):
         config.blur_kind = data["blur_kind"]
     source = runner.make_source(config, "train", **data)
     try:
-        logs = runner.train(config, values.workdir, source, values.precision, values.cache_dir)
+        logs = runner.train(
+            config,
+            values.workdir,
+            source,
+            values.precision,
+            values.cache_dir,
+            values.strategy,
+            values.on_nonfinite,
+            held_out=runner.held_out_source(config, source, **data),
+        )
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return common.INTERRUPTED
+    except WorkerLost as lost:
+        print(lost, file=sys.stderr, flush=True)
+        # Threads of TensorFlow still wait for the worker that is gone, and an orderly exit would wait for them.
+        os._exit(common.WORKER_LOST)
     if logs:
         print(f"generator loss {logs['generator/loss']:.5f}")
     print(f"model: {values.workdir}    score it: tfdeblur evaluate --model {shlex.quote(values.workdir)} DATA")

@@ -123,6 +123,7 @@ def batches(
     seed,
     start_step=0,
     augmentation="none",
+    shares=None,
     scales=1,
     resize="bicubic",
     gradient=False,
@@ -136,6 +137,8 @@ def batches(
       batch_size: samples in the (global) batch.
       seed: int.
       augmentation: a key of AUGMENTATIONS; one draw serves both images of a pair.
+      shares: places in the batch, an int array for each replica that this process feeds; None: all of it for one. A
+        step then yields one element for each, of equal sizes.
       scales: levels of the target pyramid.
       resize: how it is halved, "bicubic" or "bilinear".
       gradient: whether the Sobel map of the sharp images is wanted.
@@ -145,11 +148,13 @@ def batches(
       tensors, finest (= sharp) first, "sharp_gradient": [B, crop, crop, 3] if wanted}.
     """
     symmetries, buffers = AUGMENTATIONS[augmentation], Buffers()
+    shares = [np.arange(batch_size)] if shares is None else shares
 
-    def read(step):
+    def read(element):
+        step, replica = divmod(int(element), len(shares))
         index, uniforms = plan(step, len(store), batch_size, seed)
         pairs = []
-        for sample in range(batch_size):
+        for sample in shares[replica]:
             height, width = store.size(index[sample])
             top = int(uniforms[sample, 0] * (height - crop + 1))
             left = int(uniforms[sample, 1] * (width - crop + 1))
@@ -164,13 +169,15 @@ def batches(
         batch = make_batch(pairs, scales, resize, gradient, buffers.empty)
         return [batch["blurred"], *batch["sharp_scales"], *([batch["sharp_gradient"]] if gradient else [])]
 
-    def load(step):
+    def load(element):
         sides = [crop, *(crop >> level for level in range(scales)), *([crop] if gradient else [])]
-        blurred, *pyramid = tf.numpy_function(read, [step], [tf.float32] * len(sides), stateful=False)
+        blurred, *pyramid = tf.numpy_function(read, [element], [tf.float32] * len(sides), stateful=False)
         for tensor, side in zip([blurred, *pyramid], sides, strict=True):
-            tensor.set_shape([batch_size, side, side, 3])
+            tensor.set_shape([len(shares[0]), side, side, 3])
         edges = {"sharp_gradient": pyramid.pop()} if gradient else {}
         return {"blurred": blurred, "sharp": pyramid[0], "sharp_scales": tuple(pyramid), **edges}
 
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    return steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    elements = tf.data.Dataset.range(start_step * len(shares), np.iinfo(np.int64).max)
+    # Of what may end, workers ask each other before each step whether all have a batch.
+    elements = elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return elements.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2 * len(shares))

@@ -2,20 +2,26 @@
 
     <workdir>/config.json              the configuration and the data, for people
     <workdir>/checkpoints/ckpt-<step>  tf.train.Checkpoint: networks, optimisers, step, and the same metadata
+    <workdir>/best/ckpt-<step>         the same of the step with the highest held-out PSNR, which the metadata tell
 
-The newest checkpoint is the one with the highest step among the files that are there: no list of them is kept, so none
-can be lost or wrong.
+The newest checkpoint is the one with the highest step among the files that are there, the best one that with the
+highest PSNR: no list of them is kept, so none can be lost or wrong.
 """
 
+import contextlib
 import glob
 import json
+import operator
 import os
 import re
+import shutil
+import sys
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 
 _METADATA_KEY = "metadata/.ATTRIBUTES/py_state"
+_PSNR_KEY = "held_out_psnr"
 
 # What TensorFlow raises for files that are cut off, overwritten or of other variables.
 UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, TypeError, ValueError)
@@ -58,10 +64,15 @@ class Checkpoints:
         """Path prefix of the newest checkpoint, or None."""
         return next(iter(_newest_first(self._workdir)), None)
 
+    @property
+    def best(self):
+        """(path prefix, held-out PSNR in dB) of the best checkpoint, or None."""
+        return next(iter(_best_first(self._workdir)), None)
+
     def refuse_other_training(self):
-        """DeblurError where the newest checkpoint was written with other settings or data than these."""
-        if self.latest:
-            _refuse_other_training(self.latest, _read_metadata(self.latest), self.metadata)
+        """DeblurError where the newest or the best checkpoint was written with other settings or data than these."""
+        for path in filter(None, (self.latest, self.best and self.best[0])):
+            _refuse_other_training(path, _read_metadata(path), self.metadata)
 
     def restore(self):
         """Restores the newest checkpoint, if there is one, into the trainer.
@@ -73,25 +84,45 @@ class Checkpoints:
         if path is None:
             return
         self.refuse_other_training()
+        self._warn_of_another_stack(path)
         try:
             self._checkpoint.read(path).assert_existing_objects_matched()
         except UNREADABLE as error:
             raise _damaged(path) from error
 
+    def _warn_of_another_stack(self, path):
+        before, now = _read_metadata(path).get("stack_row"), self.metadata.get("stack_row")
+        if before != now:
+            print(
+                f"{path} was written on stack row {before}, this is row {now}: the training goes on, and its numbers "
+                "will differ in the last digits from one that stayed on one row",
+                file=sys.stderr,
+            )
+
     def save(self):
         """Writes a checkpoint named after the step and removes the oldest; returns its path prefix."""
+        path = self._write(self._checkpoint, "checkpoints")
+        _remove(_newest_first(self._workdir)[self._keep :])
+        return path
+
+    def keep_best(self, psnr):
+        """Writes the trainer as it is to `best` and removes what was there, unless that had as high a held-out PSNR."""
+        if self.best and psnr <= self.best[1]:
+            return
+        metadata = _Metadata({**self.metadata, _PSNR_KEY: psnr})
+        path = self._write(tf.train.Checkpoint(trainer=self.trainer, metadata=metadata), "best")
+        _remove([other for other, _ in _best_first(self._workdir) if other != path])
+
+    def _write(self, checkpoint, folder):
         step = int(self.trainer.step.numpy())
-        path = _prefix(self._workdir, step)
+        path = _prefix(self._workdir, step, folder)
         try:
-            self._checkpoint.write(path)
+            _write_whole(checkpoint, path)
         except (tf.errors.OpError, OSError) as error:
             raise DeblurError(
                 f"step {step}: cannot write a checkpoint ({_reason(error)}); "
                 f"the last good one is {self.latest or 'none'}; free some space and start again to resume there"
             ) from error
-        for old in _newest_first(self._workdir)[self._keep :]:
-            for file in (old + ".index", *glob.glob(glob.escape(old) + ".data-*")):  # without its index it is none
-                os.remove(file)
         return path
 
 
@@ -106,13 +137,13 @@ def save_generator(net, workdir, metadata):
     _refuse_wildcards(workdir)
     stand_in = tf.train.Checkpoint(generator=net)  # for the trainer: only the names along the path matter
     try:
-        tf.train.Checkpoint(trainer=stand_in, metadata=_Metadata(metadata)).write(_prefix(workdir, 0))
+        _write_whole(tf.train.Checkpoint(trainer=stand_in, metadata=_Metadata(metadata)), _prefix(workdir, 0))
     except (tf.errors.OpError, OSError) as error:
         raise DeblurError(f"{workdir}: cannot write the weights ({_reason(error)})") from error
 
 
-def _prefix(workdir, step):
-    return os.path.join(workdir, "checkpoints", f"ckpt-{step}")
+def _prefix(workdir, step, folder="checkpoints"):
+    return os.path.join(workdir, folder, f"ckpt-{step}")
 
 
 def _reason(error):
@@ -120,23 +151,54 @@ def _reason(error):
     return (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
 
 
+def _remove(paths):
+    for path in paths:
+        for file in (path + ".index", *glob.glob(glob.escape(path) + ".data-*")):  # without its index it is none
+            os.remove(file)
+
+
+def _write_whole(checkpoint, path):
+    """Writes a checkpoint aside and moves it into its place, its index last: without one it is none.
+
+    TensorFlow writes the index where it stays, and a process killed in the middle would leave half of it.
+    """
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, "unfinished")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    checkpoint.write(os.path.join(aside, name))
+    # The new data file beside the index of an older checkpoint of the same step would be a mixture of both.
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path + ".index")
+    for file in sorted(os.listdir(aside), key=lambda file: file.endswith(".index")):
+        with open(os.path.join(aside, file), "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(os.path.join(aside, file), os.path.join(folder, file))
+    os.rmdir(aside)
+
+
 def _refuse_wildcards(path):
     if set("*?[]") & set(str(path)):
         raise DeblurError(f"{path}: TensorFlow reads no checkpoint below a name with *, ?, [ or ]; rename the folder")
 
 
-def _newest_first(workdir):
+def _newest_first(workdir, folder="checkpoints"):
     """Path prefixes of the checkpoints of a work directory, the highest step first."""
     found = {}
-    for index in glob.glob(os.path.join(glob.escape(str(workdir)), "checkpoints", "ckpt-*.index")):
+    for index in glob.glob(os.path.join(glob.escape(str(workdir)), folder, "ckpt-*.index")):
         match = re.fullmatch(r"ckpt-(\d+)\.index", os.path.basename(index))
         if match:
             found[int(match[1])] = index.removesuffix(".index")
     return [found[step] for step in sorted(found, reverse=True)]
 
 
-def read(path):
-    """Metadata and path prefix of the newest checkpoint of a work directory.
+def _best_first(workdir):
+    """[(path prefix, held-out PSNR)], the highest PSNR first; several only after a process was killed."""
+    found = [(path, _read_metadata(path).get(_PSNR_KEY, float("-inf"))) for path in _newest_first(workdir, "best")]
+    return sorted(found, key=operator.itemgetter(1), reverse=True)
+
+
+def read(path, best=False):
+    """Metadata and path prefix of the newest checkpoint of a work directory, or of its best one.
 
     Args:
       path: a work directory, or one checkpoint of it (`.../ckpt-1000`, with or without `.index`).
@@ -146,7 +208,16 @@ def read(path):
     """
     _refuse_wildcards(path)
     path = path.removesuffix(".index")
-    if not os.path.exists(path + ".index"):
+    is_checkpoint = os.path.exists(path + ".index")
+    if best:
+        found = None if is_checkpoint else next(iter(_best_first(path)), None)
+        if found is None:
+            raise DeblurError(
+                f"{path}: no best checkpoint there; it is kept in the work directory of a training whose data have a "
+                "test split; take the last weights, or name another"
+            )
+        path = found[0]
+    elif not is_checkpoint:
         workdir, path = path, next(iter(_newest_first(path)), None)
         if path is None:
             raise DeblurError(f"{workdir}: no checkpoint and no export there; train with --workdir, or name another")
@@ -161,16 +232,19 @@ def _read_metadata(path):
         raise _damaged(path) from error
 
 
-def restore_generator(net, path, part=None):
+def restore_generator(net, path, part=None, average=False):
     """Fills the weights of `net` from a training's checkpoint (its discriminator and optimisers stay there).
 
     Args:
       net: the generator; with `part` the attribute of that name of the generator that was trained.
       path: a checkpoint's path prefix.
+      part: see `net`.
+      average: take the average of the weights instead of the last ones.
     """
     # Bare Checkpoints stand in for what holds it: only the names along the path matter.
     generator = tf.train.Checkpoint(**{part: net}) if part else net
-    stand_in = tf.train.Checkpoint(trainer=tf.train.Checkpoint(generator=generator))
+    trainer = tf.train.Checkpoint(**{"average" if average else "generator": generator})
+    stand_in = tf.train.Checkpoint(trainer=trainer)
     try:
         status = stand_in.read(path)
         status.assert_existing_objects_matched()
@@ -189,6 +263,8 @@ def _damaged(path):
 # What does not change what a step computes: how often things are written, and where the data lie.
 _MAY_DIFFER = {"checkpoint_every", "log_every", "image_every", "deterministic"}
 _PLACES = {"root", "blur_dir", "sharp_dir", "prepared"}
+# Settings that came later, with what trainings did before.
+_ADDED = {"ema_decay": 0.0}
 
 
 def _refuse_other_training(path, stored, wanted):
@@ -204,4 +280,4 @@ def _refuse_other_training(path, stored, wanted):
 
 def _settings(metadata):
     data = {f"data.{key}": value for key, value in metadata["data"].items() if key not in _PLACES}
-    return {**metadata["config"], **data, "precision": metadata["precision"]}
+    return {**_ADDED, **metadata["config"], **data, "precision": metadata["precision"]}

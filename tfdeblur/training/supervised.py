@@ -8,7 +8,8 @@ class SupervisedTrainer(tf.keras.Model):
     """The network, its optimiser and the step counter: everything a checkpoint has to hold.
 
     Under a tf.distribute strategy losses are divided by the global batch and gradients are summed over the replicas
-    before they are clipped.
+    before they are clipped. An update whose gradient is not finite is left out and counted in `skipped`, under every
+    precision.
 
     Args:
       generator: blurred images -> dict of outputs.
@@ -17,6 +18,9 @@ class SupervisedTrainer(tf.keras.Model):
         float16).
       global_batch_size: samples in a step over all replicas.
       clip_mode: see `clip_gradients`.
+
+    Attributes:
+      average: a network with the average of the generator's weights, see `keep_average`, or None.
     """
 
     def __init__(self, *, generator, objective, generator_optimizer, global_batch_size, clip_mode="none", **kwargs):
@@ -25,24 +29,46 @@ class SupervisedTrainer(tf.keras.Model):
         self.objective = objective
         self.global_batch_size = global_batch_size
         self.clip_mode = clip_mode
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            name="step",
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
+        self.step = _counter("step")
+        self.skipped = _counter("skipped")
         self.generator_optimizer = prepare(generator_optimizer, generator)
+        self.average = None
+
+    def keep_average(self, net, decay):
+        """Makes `net`, a second network like the generator, its exponential moving average; before the first step.
+
+        After step n each weight is the mean of those after the steps k = 1 .. n, weighted by decay^(n - k). Dividing by
+        the sum of these factors (Adam's bias correction) leaves the weights of before the first step out.
+        """
+        net.set_weights(self.generator.get_weights())
+        self.average, self._decay = net, decay
+
+    def update_average(self):
+        """Takes the weights of the step that was just made into the average; in cross-replica context."""
+        if self.average is None:
+            return
+        # float64: close to 1, a decay and its powers have few digits left in float32.
+        share = (1.0 - self._decay) / (1.0 - self._decay ** tf.cast(self.step, tf.float64))
+        share = tf.cast(share, tf.float32)
+        extended = self.distribute_strategy.extended
+        for average, weight in zip(self.average.weights, self.generator.weights, strict=True):
+            extended.update(average, _approach, args=(weight, share))
 
     def train_step(self, batch):
         logs = self._train_generator(batch, self.objective.generator_losses)
         self.step.assign_add(1)
         return logs
 
-    def _train_generator(self, batch, losses):
-        """One update of the generator; losses: (outputs, batch) -> terms. Returns its logs."""
+    def _train_generator(self, batch, losses, before_losses=None):
+        """One update of the generator; returns its logs.
+
+        losses: (outputs, batch) -> terms; before_losses: outputs -> None, called before them, off the tape.
+        """
         with tf.GradientTape() as tape:
             outputs = self.generator(batch["blurred"], training=True)
+            if before_losses:
+                with tape.stop_recording():
+                    before_losses(outputs)
             terms = self._average(losses(outputs, batch))
             loss = tf.add_n(list(terms.values()))
             scaled_loss = scale_loss(loss, self.generator_optimizer)
@@ -62,34 +88,45 @@ class SupervisedTrainer(tf.keras.Model):
             return tf.constant(0.0)
         # A switched-off term leaves some variables without a path to the loss: their gradient is zero.
         gradients = tape.gradient(scaled_loss, variables, unconnected_gradients="zero")
-        if _is_loss_scaled(optimizer):
-            gradients = optimizer.get_unscaled_gradients(gradients)
+        gradients = optimizer.get_unscaled_gradients(gradients)
         # Clipping by norm needs the gradient of the whole batch, so the replicas add up first.
         replicas = tf.distribute.get_replica_context()
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
         gradients = clip_gradients(gradients, self.clip_mode)
         optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
-        if _is_loss_scaled(optimizer):
-            # An infinite norm is how the loss scale is found, and the optimiser skips that step: no alarm, until the
-            # scale has come down to 1 and it was not the scale.
-            searching = tf.logical_and(tf.logical_not(tf.math.is_finite(norm)), optimizer.loss_scale > 1.0)
-            norm = tf.where(searching, 0.0, norm)
+        finite = tf.math.is_finite(norm)
+        self.skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
+        # An infinite norm is how the loss scale is found: no alarm, until the scale has come down to 1 and it was not
+        # the scale.
+        norm = tf.where(tf.logical_or(finite, optimizer.loss_scale == 1.0), norm, 0.0)
         # Like every log, this one is summed over the replicas, and all of them hold the same value.
         return norm / replicas.num_replicas_in_sync
 
 
+def _approach(variable, target, share):
+    variable.assign_add(share * (target - variable))
+
+
+def _counter(name):
+    return tf.Variable(
+        0, dtype=tf.int64, trainable=False, name=name, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+    )
+
+
 def prepare(optimizer, player):
-    """The optimiser with loss scaling where needed and all its slots made, so that a restore finds them."""
-    if player.compute_dtype == "float16":
-        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    """The optimiser with all its slots made, so that a restore finds them, as one that leaves out infinite updates.
+
+    Keras' LossScaleOptimizer does that, also where no loss needs a scale: there it is 1 and stays 1.
+    """
+    scale = {} if player.compute_dtype == "float16" else {"initial_scale": 1.0, "dynamic_growth_steps": _NEVER}
+    optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer, **scale)
     optimizer.build(player.trainable_variables)
     return optimizer
 
 
-def _is_loss_scaled(optimizer):
-    return isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+_NEVER = 2**60
 
 
 def scale_loss(loss, optimizer):
-    return optimizer.get_scaled_loss(loss) if _is_loss_scaled(optimizer) else loss
+    return optimizer.get_scaled_loss(loss)

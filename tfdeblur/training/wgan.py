@@ -2,6 +2,7 @@
 
 from tfdeblur.compat import tf
 from tfdeblur.training.gan import GanTrainer
+from tfdeblur.training.supervised import scale_loss
 
 CRITIC_BATCHES = ("fresh", "same")
 
@@ -36,25 +37,39 @@ class WganTrainer(GanTrainer):
         self.one_mix = one_mix
 
     def train_step(self, batch):
-        part, restored = batch, None
-        for update in range(self.critic_updates):
-            if self.critic_batches == "fresh":
-                part = tf.nest.map_structure(lambda x, n=update: _sub_batch(x, n, self.critic_updates), batch)
-            if restored is None or self.critic_batches == "fresh":
-                # Not on a tape: this is the critic's turn.
-                restored = self.generator(part["blurred"], training=True)["restored"]
-            with tf.GradientTape() as tape:
-                terms = self._average(
-                    self.objective.critic_losses(restored, part, self.discriminator, self._mix(update, restored))
-                )
-                loss = tf.add_n(list(terms.values()))
-            norm = self._update(self.discriminator, self.discriminator_optimizer, tape, loss)
-        logs = self._logs("discriminator", terms, loss, norm)
+        parts, logs = [batch], {}
+        if self.critic_batches == "fresh":
+            parts = [
+                tf.nest.map_structure(lambda x, n=n: _sub_batch(x, n, self.critic_updates), batch)
+                for n in range(self.critic_updates)
+            ]
+        *earlier, last = parts
+        for update, part in enumerate(earlier):
+            self._update_critic(update, self.generator(part["blurred"], training=True)["restored"], part)
+
+        def finish_the_critic(outputs):
+            for update in range(len(earlier), self.critic_updates):
+                logs.update(self._update_critic(update, outputs["restored"], last))
+
+        # The critic's updates change nothing in the generator: one forward pass serves the last of them (all of them
+        # if they see the same images) and the generator's own.
         logs |= self._train_generator(
-            part, lambda outputs, part: self.objective.generator_losses(outputs, part, self.discriminator)
+            last,
+            lambda outputs, part: self.objective.generator_losses(outputs, part, self.discriminator),
+            finish_the_critic,
         )
         self.step.assign_add(1)
         return logs
+
+    def _update_critic(self, update, restored, part):
+        with tf.GradientTape() as tape:
+            terms = self._average(
+                self.objective.critic_losses(restored, part, self.discriminator, self._mix(update, restored))
+            )
+            loss = tf.add_n(list(terms.values()))
+            scaled_loss = scale_loss(loss, self.discriminator_optimizer)
+        norm = self._update(self.discriminator, self.discriminator_optimizer, tape, scaled_loss)
+        return self._logs("discriminator", terms, loss, norm)
 
     def _mix(self, update, restored):
         """The mixing weights of this replica's samples, float32 [B]."""
