@@ -1,7 +1,10 @@
 """How fast this machine trains and restores, as a fraction of what its convolutions can do, and reads its data."""
 
+import collections
 import concurrent.futures
+import glob
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -9,7 +12,7 @@ import time
 import numpy as np
 
 from tfdeblur import systems
-from tfdeblur.compat import precision, tf
+from tfdeblur.compat import precision, profiled_planes, tf
 from tfdeblur.data import prepared
 from tfdeblur.data.images import write_image
 from tfdeblur.data.photographs import photograph
@@ -23,7 +26,7 @@ from tfdeblur.info import multiply_accumulates_of
 _PEAK_SHAPE = (1, 256, 256, 128)  # of the convolution that stands for the machine's peak: 3x3, 128 to 128 channels
 
 
-def inference(config, size, batch_size, policy, rounds):
+def inference(config, size, batch_size, policy, rounds, xla=False, profile=False):
     """Times one forward pass of a configuration's network.
 
     Args:
@@ -32,19 +35,22 @@ def inference(config, size, batch_size, policy, rounds):
       batch_size: images in a call.
       policy: Keras policy.
       rounds: timed calls; the peak is measured between them.
+      xla: compile the call by XLA.
+      profile: also say where the time goes, see `time_by_operation`.
 
     Returns:
-      {"what", "precision", "seconds", "megapixels_per_second", "macs", "gmacs_per_second", "peak_gmacs_per_second",
-      "fraction_of_peak"}; times are medians over the rounds.
+      {"what", "precision", "xla", "seconds", "images_per_second", "megapixels_per_second", "macs", "gmacs_per_second",
+      "peak_gmacs_per_second", "fraction_of_peak", "operations" if wanted}; times are medians over the rounds.
     """
     with precision(policy):
         net = systems.build_from(config)
     images = tf.random.stateless_uniform([batch_size, *size, 3], [0, 1])
-    forward = tf.function(lambda x: restore_batch(net, x))
-    return _measure(forward, (images,), policy, "inference", rounds, batch_size * size[0] * size[1])
+    forward = tf.function(lambda x: restore_batch(net, x), jit_compile=xla)
+    result = _measure(forward, (images,), policy, rounds, batch_size, batch_size * size[0] * size[1])
+    return _told("inference", result, xla, profile and time_by_operation(forward, (images,)))
 
 
-def training(config, policy, rounds):
+def training(config, policy, rounds, xla=False, profile=False):
     """Times one training step of a configuration on random images (both players, without the data pipeline)."""
     system = systems.system(config.system)
     with precision(policy):
@@ -53,8 +59,35 @@ def training(config, policy, rounds):
         0, 256, (system.samples_per_step(config), 2, config.crop, config.crop, 3), np.uint8
     )
     batch = tf.nest.map_structure(tf.constant, make_batch(noise, **system.TARGETS))
-    step = tf.function(trainer.train_step)
-    return _measure(step, (batch,), policy, "training", rounds, config.batch_size * config.crop**2)
+    step = tf.function(trainer.train_step, jit_compile=xla)
+    result = _measure(step, (batch,), policy, rounds, config.batch_size, config.batch_size * config.crop**2)
+    return _told("training", result, xla, profile and time_by_operation(step, (batch,)))
+
+
+def _told(what, result, xla, operations):
+    return {"what": what, "xla": xla, **result, **({"operations": operations} if operations else {})}
+
+
+def time_by_operation(function, arguments):
+    """{kind of operation: share of the time that the processor's threads spent in operations}, the largest first.
+
+    Of one call, by TensorFlow's profiler; on a CPU.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        _seconds(function, arguments)
+        tf.profiler.experimental.stop()
+        (path,) = glob.glob(os.path.join(folder, "**", "*.xplane.pb"), recursive=True)
+        planes = profiled_planes(path)
+    spent = collections.Counter()
+    for plane in planes:
+        for line in plane.lines:
+            for event in line.events:
+                # An operation is called "name:Kind", what surrounds it "Class::method".
+                operation = re.fullmatch(r"[^:]+:(\w+)", plane.event_metadata[event.metadata_id].name)
+                if operation:
+                    spent[operation[1]] += event.duration_ps
+    return {kind: time / sum(spent.values()) for kind, time in spent.most_common()}
 
 
 def input_pipeline(config, batch_size, rounds, data_dir=None):
@@ -158,7 +191,7 @@ def _png_pairs_per_second(files, crop):
     return count / (time.perf_counter() - begin)
 
 
-def _measure(function, arguments, policy, what, rounds, pixels):
+def _measure(function, arguments, policy, rounds, images, pixels):
     macs = multiply_accumulates_of(function.python_function, *arguments)
     peak = _peak_convolution("float32" if policy == "float32" else policy.removeprefix("mixed_"))
     for warm_up in (function, peak):
@@ -172,9 +205,9 @@ def _measure(function, arguments, policy, what, rounds, pixels):
     _, height, width, channels = _PEAK_SHAPE
     peak_speed = height * width * channels * channels * 9 / statistics.median(peak_times)
     return {
-        "what": what,
         "precision": policy,
         "seconds": seconds,
+        "images_per_second": images / seconds,
         "megapixels_per_second": pixels / 1e6 / seconds,
         "macs": macs,
         "gmacs_per_second": macs / 1e9 / seconds,

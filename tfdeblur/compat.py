@@ -66,3 +66,11 @@ def precision(policy):
         yield
     finally:
         tf.keras.mixed_precision.set_global_policy(before)
+
+
+def profiled_planes(path):
+    """What TensorFlow's profiler wrote into an .xplane.pb file, as protocol buffers."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with open(path, "rb") as file:
+        return xplane_pb2.XSpace.FromString(file.read()).planes

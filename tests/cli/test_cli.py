@@ -429,6 +429,15 @@ def test_benchmark_prints_a_fraction_of_the_peak(what, capsys):
     assert result["gmacs_per_second"] == pytest.approx(result["macs"] / 1e9 / result["seconds"])
 
 
+def test_benchmark_tells_which_operations_take_the_time(capsys):
+    argv = ["benchmark", "inference", "--config", "madn/smoke", "--rounds", "1", "--size", "32x32", "--json", *TINY]
+    assert main([*argv, "--profile"]) == 0
+    operations = json.loads(capsys.readouterr().out)["operations"]
+    assert sum(operations.values()) == pytest.approx(1.0)
+    assert {"_FusedConv2D", "Conv2D"} & operations.keys() and "Process" not in operations
+    assert list(operations.values()) == sorted(operations.values(), reverse=True)
+
+
 def test_benchmark_needs_to_know_what(capsys):
     fails(capsys, ["benchmark"], "training, inference or input")
 

@@ -14,6 +14,8 @@ crop and batch from the configuration and leaves the data pipeline out. Input pr
 the data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside plain PNG
 decoding in the same run; on made-up frames of 1280x720, or on --data_dir."""
 
+_MOST_OPERATIONS = 12  # lines of --profile
+
 
 def _define(values, argv):
     common.define_config(values, argv, default="madn/gopro")
@@ -28,6 +30,13 @@ def _define(values, argv):
     )
     flags.DEFINE_integer("rounds", 5, "Timed calls; medians are printed.", lower_bound=1, flag_values=values)
     flags.DEFINE_string("data_dir", None, "For input: a prepared folder instead of made-up frames.", flag_values=values)
+    flags.DEFINE_bool("xla", False, "For training and inference: compile by XLA.", flag_values=values)
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "For training and inference on a CPU: also print which operations take the time.",
+        flag_values=values,
+    )
     flags.DEFINE_bool("json", False, "Print JSON.", flag_values=values)
 
 
@@ -46,20 +55,24 @@ def _run(values, arguments):
     policy = runner.resolve_precision(values.precision, training=arguments == ["training"])
     runner.say(f"{values.config.system} on {runner.device()}")
     if arguments == ["training"]:
-        result = benchmark.training(values.config, policy, values.rounds)
+        result = benchmark.training(values.config, policy, values.rounds, values.xla, values.profile)
     else:
-        result = benchmark.inference(values.config, size, values.batch_size or 1, policy, values.rounds)
+        batch_size = values.batch_size or 1
+        result = benchmark.inference(values.config, size, batch_size, policy, values.rounds, values.xla, values.profile)
     if values.json:
         print(json.dumps(result, indent=2))
         return 0
     print(
-        f"{result['what']} in {result['precision']}: {result['seconds']:.3f} s, "
+        f"{result['what']} in {result['precision']}{', XLA' if result['xla'] else ''}: {result['seconds']:.3f} s, "
+        f"{result['images_per_second']:.3g} images/s, "
         f"{result['megapixels_per_second']:.3f} megapixels/s, {result['gmacs_per_second']:.1f} G multiply-accumulates/s"
     )
     print(
         f"{result['fraction_of_peak']:.0%} of the convolution peak "
         f"({result['peak_gmacs_per_second']:.1f} G multiply-accumulates/s in the same run)"
     )
+    for kind, share in list(result.get("operations", {}).items())[:_MOST_OPERATIONS]:
+        print(f"{share:6.1%}  {kind}")
     return 0
 
 
