@@ -15,8 +15,8 @@ class TestEgNet(SystemContract):
         **{"attention": False, "pa_residual": False},
     }
     outputs = {"restored": 1, "stage_2": 1, "stage_1": 1}
-    overfit = {"width": 16, "width_step": 8, "orsnet_step": 8, "learning_rate": 3e-3, "ms_ssim_levels": 3}
-    overfit_steps = 150
+    overfit = {"width": 16, "width_step": 8, "orsnet_step": 8, "learning_rate": 4e-3, "ms_ssim_levels": 3}
+    overfit_steps = 400
     idle = ("key/bias:0",)  # adds the same to a query's products with all keys, which the softmax takes away again
 
     @pytest.fixture(scope="class")

@@ -13,8 +13,8 @@ class TestMprNet(SystemContract):
     parameters = {"generator": 20_127_073}
     arguments = {"width": 8, "width_step": 4, "orsnet_step": 3, "num_cabs": 2, "reduction": 3}
     outputs = {"restored": 1, "stage_2": 1, "stage_1": 1}
-    overfit = {"width": 16, "width_step": 8, "orsnet_step": 8, "learning_rate": 3e-3}
-    overfit_steps = 150
+    overfit = {"width": 24, "width_step": 8, "orsnet_step": 8, "learning_rate": 2e-3}
+    overfit_steps = 300
 
     @pytest.fixture(scope="class")
     @classmethod
