@@ -27,6 +27,7 @@ def get_config(branches="both"):
     config.down_branch = BRANCHES[branches]
     config.stop_gradient_between_scales = True
     config.global_residual = True
+    config.half_resolution = False
 
     # Data
     config.blur_kind = "blur"
@@ -41,6 +42,7 @@ def get_config(branches="both"):
 
     # Eq. 2, finest scale first
     config.scale_weights = (5.0, 1.0, 1.0)
+    config.pixel_error = "squared"
 
     # Optimisation
     config.steps = 900

@@ -20,6 +20,7 @@ def get_config():
     config.down_branch = True
     config.stop_gradient_between_scales = True
     config.global_residual = True
+    config.half_resolution = False
 
     # Data
     config.blur_kind = "blur"
@@ -34,6 +35,7 @@ def get_config():
 
     # Eq. 2, finest scale first
     config.scale_weights = (5.0, 1.0, 1.0)
+    config.pixel_error = "squared"
 
     # Optimisation
     config.steps = 20

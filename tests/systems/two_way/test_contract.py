@@ -16,6 +16,7 @@ class TestTwoWay(SystemContract):
         "down_branch": False,
         "stop_gradient_between_scales": False,
         "global_residual": True,
+        "half_resolution": True,
     }
     outputs = {
         **{"restored": 1, "up": 1},
