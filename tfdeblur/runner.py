@@ -18,6 +18,7 @@ from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, precision, t
 from tfdeblur.data import layouts, prepared, records, shaken, sources
 from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, some_of, write_image
 from tfdeblur.data.layouts import BLUR_KINDS
+from tfdeblur.data.mixed import MixedSource
 from tfdeblur.data.pipeline import AUGMENTATIONS, batches
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.store import open_store
@@ -111,6 +112,13 @@ def make_source(
         return shaken.sharp_folder(sharp_dir, shake_family(config), seed)
     repeats = EMBEDDED_SHAKES if split == "test" else 1
     return shaken.embedded(split, shake_family(config), seed, repeats)
+
+
+def with_photographs(source, photographs_dir, config):
+    """The pairs of `source` mixed half and half with the photographs of a folder, shaken as `config` says."""
+    if source.description["blur_kind"] == "synthesized":
+        raise DeblurError("--photographs_dir is mixed with real pairs: it needs --gopro_dir, --blur_dir or such")
+    return MixedSource(source, shaken.sharp_folder(photographs_dir, shake_family(config)))
 
 
 def _open_data(folder, split, blur_kind, shake, seed):
@@ -368,7 +376,8 @@ def _describe(source):
     counted = f"{data['pairs']} pairs"
     if data.get("pairs_in_full", data["pairs"]) != data["pairs"]:
         counted = f"{data['pairs']} of the {data['pairs_in_full']} pairs of the full set"
-    return f"data: {data['source']}, {counted}, {_blur_of(data)}"
+    mixed = f" and {data['photographs']} photographs" if "photographs" in data else ""
+    return f"data: {data['source']}, {counted}{mixed}, {_blur_of(data)}"
 
 
 def _blur_of(data):

@@ -128,7 +128,7 @@ def located(image):
     return None
 
 
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS.keys() - {"strong"}))  # changes values: see test_mixed.py
 def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
     symmetries = set()
     for batch in take(pairs, 40, augmentation=augmentation):
@@ -142,7 +142,7 @@ def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
 
 
 def test_augmentations_are_no_symmetry_four_and_eight():
-    assert AUGMENTATIONS == {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8}
+    assert AUGMENTATIONS == {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8, "strong": 8}
 
 
 def test_crops_come_from_everywhere_borders_included(pairs):

@@ -13,14 +13,15 @@ import weakref
 import numpy as np
 
 from tfdeblur.compat import tf
-from tfdeblur.data import targets
-from tfdeblur.data.shake import EPOCH_ORDER, PLACES, SAMPLE, generator
+from tfdeblur.data import strong, targets
+from tfdeblur.data.shake import EPOCH_ORDER, PLACES, SAMPLE, STRONG, generator
 
 AUGMENTATIONS = {
     "none": 1,
     "horizontal_flips": 2,
     "flips": 4,
     "flips_and_rotations": 8,
+    "strong": 8,  # and scale, noise and JPEG, see strong.py
 }  # -> how many of the eight symmetries
 
 
@@ -118,7 +119,7 @@ def batches(
     """An endless tf.data.Dataset of training batches from step `start_step` on.
 
     Args:
-      source: has `crop(stored images, top, left, size, rng)`.
+      source: has `crop(stored images, top, left, size, rng)`; with `draws`, these are the indices of an epoch.
       store: ImageStore of that source.
       crop: side of the square crops in pixels; pixels of the pair stay together.
       batch_size: samples in the (global) batch.
@@ -133,17 +134,26 @@ def batches(
       tensors, finest (= sharp) first, "sharp_gradient": [B, crop, crop, 3] if wanted}.
     """
     symmetries, buffers = AUGMENTATIONS[augmentation], Buffers()
+    draws = getattr(source, "draws", np.arange(len(store)))
 
     def read(step):
-        index, uniforms = plan(step, len(store), batch_size, seed)
+        order, uniforms = plan(step, len(draws), batch_size, seed)
+        index = draws[order]
         pairs = []
         for sample in range(batch_size):
-            height, width = store.size(index[sample])
-            top = int(uniforms[sample, 0] * (height - crop + 1))
-            left = int(uniforms[sample, 1] * (width - crop + 1))
             code = int(uniforms[sample, 2] * symmetries)
             rng = functools.partial(generator, seed, step, sample, SAMPLE)
-            pair = source.crop(store.images(index[sample]), top, left, crop, rng)
+            images = store.images(index[sample])
+            if augmentation == "strong":
+                own = generator(seed, step, sample, STRONG)
+                pair = source.crop(images, *strong.place(images[:2][-1], crop, own), rng)
+                blurred, sharp = (strong.shrink(image, crop) for image in pair)
+                pair = strong.degrade(blurred, own), sharp
+            else:
+                height, width = store.size(index[sample])
+                top = int(uniforms[sample, 0] * (height - crop + 1))
+                left = int(uniforms[sample, 1] * (width - crop + 1))
+                pair = source.crop(images, top, left, crop, rng)
             pairs.append([symmetry(image, code) for image in pair])
         batch = make_batch(pairs, scales, resize, gradient, buffers.empty)
         return [batch["blurred"], *batch["sharp_scales"], *([batch["sharp_gradient"]] if gradient else [])]

@@ -159,7 +159,7 @@ def _damaged(path):
 
 # What does not change what a step computes: how often things are written, and where the data lie.
 _MAY_DIFFER = {"checkpoint_every", "log_every", "image_every", "deterministic"}
-_PLACES = {"root", "blur_dir", "sharp_dir", "prepared"}
+_PLACES = {"root", "blur_dir", "sharp_dir", "photographs_dir", "prepared"}
 
 
 def _refuse_other_training(path, stored, wanted):
