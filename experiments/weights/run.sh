@@ -5,12 +5,14 @@
 #
 # DATA: what data.sh made. GOPRO: a GOPRO tree whose test split is scored every 15 minutes (MINUTES=15) and when the
 # training ends; a line is appended to WORKDIR/held_out.csv, whose cpu_seconds count from the last start. Stop it with
-# SIGTERM: the training finishes its step, writes a checkpoint and stops. What it says goes to WORKDIR/train.log.
+# `kill $(cat WORKDIR/pid)`: the training finishes its step, writes a checkpoint and stops. What it says goes to
+# WORKDIR/train.log.
 set -eu
 data=$1 gopro=$2 workdir=$3
 tfdeblur=${TFDEBLUR:-tfdeblur} minutes=${MINUTES:-15}
 curve=$workdir/held_out.csv
 mkdir -p "$workdir"
+echo $$ >"$workdir/pid"
 
 $tfdeblur train --config "${CONFIG:-weights/two_way_half}" --workdir "$workdir" --blur_dir "$data/pairs/blur" \
     --sharp_dir "$data/pairs/sharp" --photographs_dir "$data/photographs" >>"$workdir/train.log" 2>&1 &
@@ -18,8 +20,8 @@ training=$!
 trap 'kill "$training" 2>/dev/null || true' TERM INT
 
 score() { # CPU seconds of the training
-    # ckpt-<step>.index, the highest step; a checkpoint may be replaced while it is read: then the next one is scored
-    step=$(find "$workdir/checkpoints" -name 'ckpt-*.index' 2>/dev/null | sed 's/.*ckpt-//; s/\.index//' | sort -n | tail -n 1)
+    steps=$(find "$workdir/checkpoints" -name 'ckpt-*.index' 2>/dev/null | sed 's/.*ckpt-//; s/\.index//')
+    step=$(echo "$steps" | sort -n | tail -n 1)
     [ -n "$step" ] || return 0
     ! grep -q "^[^,]*,$step," "$curve" 2>/dev/null || return 0
     $tfdeblur evaluate --model "$workdir/checkpoints/ckpt-$step" --gopro_dir "$gopro" --protocol psnr,ssim \

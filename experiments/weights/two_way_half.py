@@ -49,7 +49,7 @@ def get_config():
     config.decay_power = 0.3
     config.grad_clip_mode = "norm"
 
-    config.checkpoint_every = 200
+    config.checkpoint_every = 100
     config.log_every = 20
     config.image_every = 1000
     return config
