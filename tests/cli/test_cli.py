@@ -206,6 +206,20 @@ def test_train_on_two_folders_and_evaluate_warns_of_the_other_blur_kind(pairs, c
     assert "warning" not in capsys.readouterr().err
 
 
+def test_train_on_pairs_mixed_with_photographs(pairs, tmp_path, capsys):
+    data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
+    photographs_dir = ["--photographs_dir", str(pairs / "sharp")]
+    workdir = str(tmp_path / "w")
+    train = ["train", "--config", "madn/smoke", "--workdir", workdir, *TINY, "--config.augmentation=strong"]
+    assert main([*train, *data, *photographs_dir]) == 0
+    count = len(os.listdir(pairs / "sharp"))
+    said = capsys.readouterr().err
+    assert f"{count} pairs and {count} photographs" in said
+    assert "no held-out PSNR, no best checkpoint: the data have no test split of their own\n" in said
+    fails(capsys, [*train, *data], "was trained with", "data.photographs=")
+    fails(capsys, [*train, *photographs_dir], "--photographs_dir is mixed with real pairs")
+
+
 def test_training_data_that_is_refused(pairs, capsys):
     train = ["train", "--config", "madn/smoke", *TINY, "--workdir", pairs / "w"]
     blurred, sharp = pairs / "blur", pairs / "sharp"
