@@ -338,7 +338,8 @@ def egnet_run(tmp_path_factory):
     narrow = {"width": 8, "width_step": 4, "orsnet_step": 4, "num_cabs": 1, "egn_width": 8, "num_egms": 1}
     net = tfdeblur.build("egnet", **narrow)
     shake = {"length": (3.0, 9.0), "angle": (0.0, 360.0), "anxiety": 0.005, "noise": 0.0}
-    config = {"system": "egnet", **net.get_config(), "blur_kind": "blur", **{f"shake_{k}": v for k, v in shake.items()}}
+    config = {"system": "egnet", "stage": "egn", **net.get_config()}
+    config |= {"blur_kind": "blur", **{f"shake_{k}": v for k, v in shake.items()}}
     folder = str(tmp_path_factory.mktemp("egnet"))
     metadata = {"config": config, "data": {"blur_kind": "synthesized"}, "precision": "float32"}
     checkpoints.save_generator(net, folder, metadata)
