@@ -23,6 +23,7 @@ from tfdeblur.export import export_saved_model
 from tfdeblur.inference import Deblurrer
 from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.supervised import prepare
 
 
 class SystemContract:
@@ -226,9 +227,10 @@ class SystemContract:
 
         def make_trainer():
             trainer = systems.system(self.system).make_trainer(config)
-            for name in ("generator_optimizer", "discriminator_optimizer"):
-                if hasattr(trainer, name):
-                    setattr(trainer, name, tf.keras.optimizers.SGD(1e-3, jit_compile=False))
+            for name in ("generator", "discriminator"):
+                if hasattr(trainer, f"{name}_optimizer"):
+                    descent = prepare(tf.keras.optimizers.SGD(1e-3, jit_compile=False), getattr(trainer, name))
+                    setattr(trainer, f"{name}_optimizer", descent)
             return trainer
 
         alone = make_trainer()

@@ -18,6 +18,7 @@ from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, precision, t
 from tfdeblur.data import layouts, prepared, records, shaken, sources
 from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, some_of, write_image
 from tfdeblur.data.layouts import BLUR_KINDS
+from tfdeblur.data.mixed import MixedSource
 from tfdeblur.data.pipeline import AUGMENTATIONS, batches
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.store import open_store
@@ -116,11 +117,18 @@ def make_source(
     return shaken.embedded(split, shake_family(config), seed, repeats)
 
 
+def with_photographs(pairs, photographs_dir, config):
+    """`pairs` mixed half and half with the photographs of a folder, shaken as `config` says."""
+    if pairs.description["blur_kind"] == "synthesized":
+        raise DeblurError("--photographs_dir is mixed with real pairs: it needs --gopro_dir, --blur_dir or such")
+    return MixedSource(pairs, shaken.sharp_folder(photographs_dir, shake_family(config)))
+
+
 def held_out_source(config, source, **data):
     """The test split of the data of a training; None where there is none, which is said.
 
     Args:
-      config, **data: what `make_source` made the training's `source` of.
+      config, **data: what `make_source` made the training's `source` of, before photographs were mixed in.
     """
     try:
         found = make_source(config, "test", **data)
@@ -419,7 +427,8 @@ def _describe(source):
     counted = f"{data['pairs']} pairs"
     if data.get("pairs_in_full", data["pairs"]) != data["pairs"]:
         counted = f"{data['pairs']} of the {data['pairs_in_full']} pairs of the full set"
-    return f"data: {data['source']}, {counted}, {_blur_of(data)}"
+    mixed = f" and {data['photographs']} photographs" if "photographs" in data else ""
+    return f"data: {data['source']}, {counted}{mixed}, {_blur_of(data)}"
 
 
 def _blur_of(data):

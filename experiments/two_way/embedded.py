@@ -29,6 +29,7 @@ def get_config(variant="both"):
     config.stop_gradient_between_scales = True
     config.global_residual = True
     config.num_egms = 0
+    config.half_resolution = False
 
     # Data
     config.blur_kind = "blur"
@@ -43,6 +44,7 @@ def get_config(variant="both"):
 
     # Eq. 2, finest scale first
     config.scale_weights = (5.0, 1.0, 1.0)
+    config.pixel_error = "squared"
 
     # Optimisation
     config.steps = 900

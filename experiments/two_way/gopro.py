@@ -32,6 +32,7 @@ def get_config(variant="both"):
     config.stop_gradient_between_scales = True
     config.global_residual = False
     config.num_egms = 0
+    config.half_resolution = False
 
     # Data (section 4): random crops only; blur is the linear set, blur_gamma the other one
     config.blur_kind = "blur"
@@ -46,6 +47,7 @@ def get_config(variant="both"):
 
     # Eq. 2, finest scale first
     config.scale_weights = (5.0, 1.0, 1.0)
+    config.pixel_error = "squared"
 
     # Optimisation (section 4): 4000 epochs of 2103 // 16 = 131 steps
     config.steps = 524_000

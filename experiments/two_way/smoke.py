@@ -21,6 +21,7 @@ def get_config():
     config.stop_gradient_between_scales = True
     config.global_residual = True
     config.num_egms = 0
+    config.half_resolution = False
 
     # Data
     config.blur_kind = "blur"
@@ -35,6 +36,7 @@ def get_config():
 
     # Eq. 2, finest scale first
     config.scale_weights = (5.0, 1.0, 1.0)
+    config.pixel_error = "squared"
 
     # Optimisation
     config.steps = 20

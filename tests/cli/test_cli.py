@@ -206,6 +206,20 @@ def test_train_on_two_folders_and_evaluate_warns_of_the_other_blur_kind(pairs, c
     assert "warning" not in capsys.readouterr().err
 
 
+def test_train_on_pairs_mixed_with_photographs(pairs, tmp_path, capsys):
+    data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
+    photographs_dir = ["--photographs_dir", str(pairs / "sharp")]
+    workdir = str(tmp_path / "w")
+    train = ["train", "--config", "madn/smoke", "--workdir", workdir, *TINY, "--config.augmentation=strong"]
+    assert main([*train, *data, *photographs_dir]) == 0
+    count = len(os.listdir(pairs / "sharp"))
+    said = capsys.readouterr().err
+    assert f"{count} pairs and {count} photographs" in said
+    assert "no held-out PSNR, no best checkpoint: the data have no test split of their own\n" in said
+    fails(capsys, [*train, *data], "was trained with", "data.photographs=")
+    fails(capsys, [*train, *photographs_dir], "--photographs_dir is mixed with real pairs")
+
+
 def test_training_data_that_is_refused(pairs, capsys):
     train = ["train", "--config", "madn/smoke", *TINY, "--workdir", pairs / "w"]
     blurred, sharp = pairs / "blur", pairs / "sharp"
@@ -324,7 +338,8 @@ def egnet_run(tmp_path_factory):
     narrow = {"width": 8, "width_step": 4, "orsnet_step": 4, "num_cabs": 1, "egn_width": 8, "num_egms": 1}
     net = tfdeblur.build("egnet", **narrow)
     shake = {"length": (3.0, 9.0), "angle": (0.0, 360.0), "anxiety": 0.005, "noise": 0.0}
-    config = {"system": "egnet", **net.get_config(), "blur_kind": "blur", **{f"shake_{k}": v for k, v in shake.items()}}
+    config = {"system": "egnet", "stage": "egn", **net.get_config()}
+    config |= {"blur_kind": "blur", **{f"shake_{k}": v for k, v in shake.items()}}
     folder = str(tmp_path_factory.mktemp("egnet"))
     metadata = {"config": config, "data": {"blur_kind": "synthesized"}, "precision": "float32"}
     checkpoints.save_generator(net, folder, metadata)

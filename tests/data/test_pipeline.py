@@ -5,6 +5,7 @@ import pytest
 
 from tfdeblur.compat import tf
 from tfdeblur.data.images import write_image
+from tfdeblur.data.mixed import MixedSource
 from tfdeblur.data.pipeline import AUGMENTATIONS, Buffers, batches, plan, saturate, saturation_factor, symmetry
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.shaken import ShakenSource
@@ -38,9 +39,17 @@ def pairs(tmp_path_factory):
 def photographs(tmp_path_factory):
     """(source, store) of three noise images that are shaken afresh for every crop."""
     images = [np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8) for seed, size in enumerate(SIZES)]
-    source = ShakenSource("abc", lambda i: images[i], lambda: SIZES, {}, Shake((3.0, 6.0), noise=2.0))
+    source = ShakenSource("abc", lambda i: images[i], lambda: SIZES, {"source": "noise"}, Shake((3.0, 6.0), noise=2.0))
     folder = tmp_path_factory.mktemp("photographs")
     return source, open_store(source, SIZES, str(folder), log=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def mixed(pairs, photographs, tmp_path_factory):
+    """(source, store) of both in one."""
+    source = MixedSource(pairs[0], photographs[0])
+    folder = tmp_path_factory.mktemp("mixed")
+    return source, open_store(source, 2 * SIZES, str(folder), log=lambda line: None)
 
 
 def take(data, count, **arguments):
@@ -128,7 +137,7 @@ def located(image):
     return None
 
 
-@pytest.mark.parametrize("augmentation", sorted(set(AUGMENTATIONS) - {"mprnet"}))
+@pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS.keys() - {"mprnet", "strong"}))  # those change values
 def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
     symmetries = set()
     for batch in take(pairs, 40, augmentation=augmentation):
@@ -142,7 +151,8 @@ def test_blurred_and_sharp_are_of_one_place(pairs, augmentation):
 
 
 def test_augmentations_are_no_symmetry_four_and_eight():
-    assert AUGMENTATIONS == {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8, "mprnet": 9}
+    plain = {"none": 1, "horizontal_flips": 2, "flips": 4, "flips_and_rotations": 8}
+    assert AUGMENTATIONS == {**plain, "mprnet": 9, "strong": 8}
 
 
 def test_crops_come_from_everywhere_borders_included(pairs):
@@ -303,6 +313,19 @@ def test_a_resumed_run_sees_the_same_batches(photographs, start_step):
     resumed = take(photographs, 3, start_step=start_step, **options)
     for one, other in zip(whole[start_step:], resumed, strict=True):
         assert_same(one, other)
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("data", ["pairs", "mixed"])
+def test_the_shares_of_two_replicas_are_together_the_batch_of_one(data, augmentation, request):
+    data = request.getfixturevalue(data)
+    options = {"batch_size": 8, "augmentation": augmentation, "start_step": 2, "scales": 2, "gradient": True}
+    shares = [np.array([0, 1, 4, 5]), np.array([2, 3, 6, 7])]
+    parts = take(data, 6, shares=shares, **options)
+    in_order = np.argsort(np.concatenate(shares))
+    for step, whole in enumerate(take(data, 3, **options)):
+        both = parts[2 * step : 2 * step + 2]
+        assert_same(tf.nest.map_structure(lambda *part: np.concatenate(part)[in_order], *both), whole)
 
 
 def test_batches_differ_from_step_to_step_and_from_seed_to_seed(photographs):

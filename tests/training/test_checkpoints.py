@@ -352,11 +352,20 @@ def test_no_best_checkpoint_is_one_line(tmp_path):
         assert str(caught.value).startswith(asked) and "\n" not in str(caught.value)
 
 
-def test_checkpoints_from_before_there_was_an_average_are_those_without_one(tmp_path):
+@pytest.mark.parametrize(
+    "setting, before, other",
+    [
+        ("ema_decay", 0.0, 0.9),
+        ("num_egms", 0, 2),
+        ("half_resolution", False, True),
+        ("pixel_error", "squared", "absolute"),
+    ],
+)
+def test_checkpoints_from_before_there_was_a_setting_are_those_without_it(tmp_path, setting, before, other):
     Checkpoints(str(tmp_path), Counter(2), metadata_of()).save()
-    Checkpoints(str(tmp_path), Counter(), metadata_of(ema_decay=0.0)).refuse_other_training()
-    with pytest.raises(DeblurError, match=r"ema_decay=0.0 \(now 0.9\)"):
-        Checkpoints(str(tmp_path), Counter(), metadata_of(ema_decay=0.9)).refuse_other_training()
+    Checkpoints(str(tmp_path), Counter(), metadata_of(**{setting: before})).refuse_other_training()
+    with pytest.raises(DeblurError, match=rf"{setting}={before} \(now {other}\)"):
+        Checkpoints(str(tmp_path), Counter(), metadata_of(**{setting: other})).refuse_other_training()
 
 
 # ----------------------------------------------------------------------------------------- damage

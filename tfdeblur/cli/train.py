@@ -12,13 +12,20 @@ from tfdeblur.errors import DeblurError
 SUMMARY = """Trains the system of a configuration. Resumes where the work directory stands.
 DATA is one of: --data_dir D (made by tfdeblur prepare, or built by TFDS), --dataset NAME[/CONFIG] --manual_dir D,
 --gopro_dir G [--blur_kind blur|blur_gamma], --blur_dir B --sharp_dir S, --sharp_dir S --synthesize, or nothing: the
-photographs inside scikit-image."""
+photographs inside scikit-image. Pairs may be mixed with sharp photographs under made-up shakes, --photographs_dir P."""
 
 
 def _define(values, argv):
     common.define_config(values, argv)
     flags.DEFINE_string("workdir", None, "Folder for checkpoints, events and pictures.", flag_values=values)
     common.define_data(values)
+    flags.DEFINE_string(
+        "photographs_dir",
+        None,
+        "Folder of sharp photographs. Blurred by made-up camera shake they are half of the samples, the pairs the "
+        "other half.",
+        flag_values=values,
+    )
     common.define_precision(values)
     flags.DEFINE_enum(
         "strategy",
@@ -66,7 +73,8 @@ def _run(values, arguments):
     data = common.data_arguments(values)
     if data["blur_kind"]:
         config.blur_kind = data["blur_kind"]
-    source = runner.make_source(config, "train", **data)
+    pairs = runner.make_source(config, "train", **data)
+    source = runner.with_photographs(pairs, values.photographs_dir, config) if values.photographs_dir else pairs
     try:
         logs = runner.train(
             config,
@@ -76,7 +84,7 @@ def _run(values, arguments):
             values.cache_dir,
             values.strategy,
             values.on_nonfinite,
-            held_out=runner.held_out_source(config, source, **data),
+            held_out=runner.held_out_source(config, pairs, **data),
         )
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)

@@ -13,8 +13,8 @@ import weakref
 import numpy as np
 
 from tfdeblur.compat import tf
-from tfdeblur.data import targets
-from tfdeblur.data.shake import COLOURS, EPOCH_ORDER, PLACES, SAMPLE, generator
+from tfdeblur.data import strong, targets
+from tfdeblur.data.shake import COLOURS, EPOCH_ORDER, PLACES, SAMPLE, STRONG, generator
 
 AUGMENTATIONS = {
     "none": 1,
@@ -22,6 +22,7 @@ AUGMENTATIONS = {
     "flips": 4,
     "flips_and_rotations": 8,
     "mprnet": 9,  # its code draws one of nine, two of which change nothing; and the saturation, see `saturation_factor`
+    "strong": 8,  # and scale, noise and JPEG, see strong.py
 }  # -> how many of the eight symmetries
 
 
@@ -131,7 +132,7 @@ def batches(
     """An endless tf.data.Dataset of training batches from step `start_step` on.
 
     Args:
-      source: has `crop(stored images, top, left, size, rng)`.
+      source: has `crop(stored images, top, left, size, rng)`; with `draws`, these are the indices of an epoch.
       store: ImageStore of that source.
       crop: side of the square crops in pixels; pixels of the pair stay together.
       batch_size: samples in the (global) batch.
@@ -149,23 +150,36 @@ def batches(
     """
     symmetries, buffers = AUGMENTATIONS[augmentation], Buffers()
     shares = [np.arange(batch_size)] if shares is None else shares
+    draws = getattr(source, "draws", np.arange(len(store)))
+
+    def read_pair(index, uniforms, stream):
+        """(blurred, sharp) of a sample; stream: what for -> its generator."""
+        images = store.images(index)
+        rng = functools.partial(stream, SAMPLE)
+        if augmentation == "strong":
+            own = stream(STRONG)
+            pair = source.crop(images, *strong.place(images[:2][-1], crop, own), rng)
+            blurred, sharp = (strong.shrink(image, crop) for image in pair)
+            pair = strong.degrade(blurred, own), sharp
+        else:
+            height, width = store.size(index)
+            top = int(uniforms[0] * (height - crop + 1))
+            left = int(uniforms[1] * (width - crop + 1))
+            pair = source.crop(images, top, left, crop, rng)
+        code = int(uniforms[2] * symmetries)
+        pair = [symmetry(image, code) for image in pair]
+        if augmentation == "mprnet":
+            factor = saturation_factor(stream(COLOURS))
+            pair = [saturate(image, factor) for image in pair] if factor != 1.0 else pair
+        return pair
 
     def read(element):
         step, replica = divmod(int(element), len(shares))
-        index, uniforms = plan(step, len(store), batch_size, seed)
-        pairs = []
-        for sample in shares[replica]:
-            height, width = store.size(index[sample])
-            top = int(uniforms[sample, 0] * (height - crop + 1))
-            left = int(uniforms[sample, 1] * (width - crop + 1))
-            code = int(uniforms[sample, 2] * symmetries)
-            rng = functools.partial(generator, seed, step, sample, SAMPLE)
-            pair = source.crop(store.images(index[sample]), top, left, crop, rng)
-            pair = [symmetry(image, code) for image in pair]
-            if augmentation == "mprnet":
-                factor = saturation_factor(generator(seed, step, sample, COLOURS))
-                pair = [saturate(image, factor) for image in pair] if factor != 1.0 else pair
-            pairs.append(pair)
+        order, uniforms = plan(step, len(draws), batch_size, seed)
+        pairs = [
+            read_pair(draws[order[sample]], uniforms[sample], functools.partial(generator, seed, step, sample))
+            for sample in shares[replica]
+        ]
         batch = make_batch(pairs, scales, resize, gradient, buffers.empty)
         return [batch["blurred"], *batch["sharp_scales"], *([batch["sharp_gradient"]] if gradient else [])]
 

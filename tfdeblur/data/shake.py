@@ -111,7 +111,7 @@ def random_kernel(rng, shake):
 
 
 # The last of a generator's four keys: what its numbers are for, so that no two purposes share a stream.
-SAMPLE, FIXED_SHAKE, EPOCH_ORDER, PLACES, WINDOWS, PHOTOGRAPHS, NOISE, COLOURS = range(8)
+SAMPLE, FIXED_SHAKE, EPOCH_ORDER, PLACES, WINDOWS, PHOTOGRAPHS, NOISE, COLOURS, STRONG = range(9)
 
 
 def generator(*keys):

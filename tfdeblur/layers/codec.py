@@ -12,10 +12,15 @@ def conv(filters, strides=1, kernel_size=3, activation="relu", name=None):
     return tf.keras.layers.Conv2D(filters, kernel_size, strides, "same", activation=activation, name=name)
 
 
-def image_head(zero, name, kernel_size=1):
-    """Features -> a 3-channel image in float32, whatever the policy: bfloat16 has 8 bits for 256 grey levels."""
+def image_head(zero, name, kernel_size=1, filters=3):
+    """Features -> a 3-channel image in float32, whatever the policy: bfloat16 has 8 bits for 256 grey levels.
+
+    filters: 12 for an image of twice the size, to be taken apart by depth_to_space.
+    """
     initializer = "zeros" if zero else "glorot_uniform"
-    return tf.keras.layers.Conv2D(3, kernel_size, 1, "same", kernel_initializer=initializer, dtype="float32", name=name)
+    return tf.keras.layers.Conv2D(
+        filters, kernel_size, 1, "same", kernel_initializer=initializer, dtype="float32", name=name
+    )
 
 
 @tf.keras.utils.register_keras_serializable("tfdeblur")

@@ -262,9 +262,9 @@ def _damaged(path):
 
 # What does not change what a step computes: how often things are written, and where the data lie.
 _MAY_DIFFER = {"checkpoint_every", "log_every", "image_every", "deterministic"}
-_PLACES = {"root", "blur_dir", "sharp_dir", "prepared"}
+_PLACES = {"root", "blur_dir", "sharp_dir", "photographs_dir", "prepared"}
 # Settings that came later, with what trainings did before.
-_ADDED = {"ema_decay": 0.0}
+_ADDED = {"ema_decay": 0.0, "num_egms": 0, "half_resolution": False, "pixel_error": "squared"}
 
 
 def _refuse_other_training(path, stored, wanted):

@@ -17,6 +17,7 @@ class TestTwoWay(SystemContract):
         "stop_gradient_between_scales": False,
         "global_residual": True,
         "num_egms": 1,
+        "half_resolution": True,
     }
     outputs = {
         **{"restored": 1, "up": 1},

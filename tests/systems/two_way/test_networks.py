@@ -9,7 +9,7 @@ from tfdeblur import info
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.gradients import enhanced_gradient
-from tfdeblur.systems import build, system
+from tfdeblur.systems import build, build_from, system
 from tfdeblur.systems.two_way.networks import Decoder, TwoWay
 from tfdeblur.systems.two_way.objective import TwoWayObjective
 
@@ -34,13 +34,23 @@ def resized(images, factor):
         ({}, 3_911_398, 656.9),
         ({"down_branch": False}, 2_584_035, 435.4),
         ({"decoder_order": "deconv_first"}, 2_140_390, None),
+        ({"half_resolution": True, "down_branch": False}, 2_591_820, 113.7),
     ],
 )
 def test_counts_of_the_variants(arguments, parameters, gmacs):
     net = build("two_way", **arguments)
     assert net.count_params() == parameters
     if gmacs:
-        assert info.multiply_accumulates(net, (720, 1280)) / 1e9 == pytest.approx(gmacs, abs=0.05)
+        height = 736 if arguments.get("half_resolution") else 720  # 720 is no multiple of 32
+        assert info.multiply_accumulates(net, (height, 1280)) / 1e9 == pytest.approx(gmacs, abs=0.05)
+
+
+def test_a_checkpoint_from_before_there_was_an_argument_is_of_the_network_without_it():
+    config = load_experiment("two_way/smoke").to_dict()
+    expected = build_from(config)
+    for name in ("num_egms", "half_resolution"):
+        del config[name]
+    assert build_from(config).get_config() == expected.get_config()
 
 
 def test_three_scales_share_one_set_of_variables():
@@ -54,13 +64,15 @@ def test_three_scales_share_one_set_of_variables():
     assert len(convolutions) == 3 * len(kernels) and len(graph.captured_inputs) == len(net.weights)
 
 
-def test_an_enhanced_gradient_network_starts_as_nothing_and_sees_each_scales_own_gradients():
-    net, plain = build("two_way", **SMALL, num_egms=1), build("two_way", **SMALL)
+@pytest.mark.parametrize("half_resolution, smaller", [(False, 4), (True, 8)])
+def test_an_enhanced_gradient_network_starts_as_nothing_and_sees_each_scales_own_gradients(half_resolution, smaller):
+    arguments = {**SMALL, "half_resolution": half_resolution}
+    net, plain = build("two_way", **arguments, num_egms=1), build("two_way", **arguments)
     theirs = [weight for layer in (plain.e1, plain.e2, plain.e3, plain.up, plain.down) for weight in layer.weights]
     ours = [weight for layer in (net.e1, net.e2, net.e3, net.up, net.down) for weight in layer.weights]
     for weight, same in zip(ours, theirs, strict=True):
         weight.assign(same)
-    images = random_images()
+    images = random_images((2, 32, 64, 3))
     expected = plain(images)
     for name, value in net(images).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
@@ -78,7 +90,7 @@ def test_an_enhanced_gradient_network_starts_as_nothing_and_sees_each_scales_own
     outputs = net(images)
     half = resized(images, 0.5)
     for blurred, (features, gradient, _) in zip((resized(half, 0.5), half, images), calls, strict=True):
-        assert [4 * side for side in features.shape[1:3]] == blurred.shape[1:3]
+        assert [smaller * side for side in features.shape[1:3]] == blurred.shape[1:3]
         np.testing.assert_allclose(gradient, enhanced_gradient(blurred), atol=1e-4)
     assert all(np.abs(outputs[name] - expected[name]).max() > 1e-3 for name in ("up", "down"))  # both decoders see it
 
@@ -123,6 +135,26 @@ def test_whole_network_scale_by_scale(global_residual):
             assert np.std(expected) > 1e-3, "a test of constants would show nothing"
         coarser = resized(up + down, 2)
     assert len(outputs) == 9
+
+
+def test_half_resolution_takes_pixels_apart_and_puts_them_together():
+    """The finest scale by hand: 2x2 pixels of both images are the channels of one, and 12 channels are 2x2 pixels."""
+    blurred = random_images((2, 32, 64, 3))
+    net = randomised(TwoWay(**SMALL, half_resolution=True, global_residual=True), blurred, scale=0.15)
+    outputs = net(blurred)
+    images = np.concatenate([blurred, resized(outputs["restored_2"], 2)], axis=-1)
+    gathered = np.concatenate([images[:, y::2, x::2] for y in (0, 1) for x in (0, 1)], axis=-1)
+    full = net.e1(gathered)
+    half = net.e2(full)
+    x = net.up.to_full(net.up.to_half(net.e3(half)) + half) + full
+    head = slow_conv(net.up.residuals(x).numpy(), net.up.head)
+    up = blurred.numpy()
+    for number, (row, column) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        up[:, row::2, column::2] += head[..., 3 * number : 3 * number + 3]
+    np.testing.assert_allclose(outputs["up"], up, rtol=1e-4, atol=1e-4)
+    assert np.std(head) > 1e-3 and outputs["down"].shape == blurred.shape
+    with pytest.raises(ValueError, match="multiples of 32"):
+        net(blurred[:, :, :48])
 
 
 def test_without_the_lower_branch_the_upper_one_is_the_result():
@@ -177,6 +209,8 @@ def test_loss_by_hand():
     np.testing.assert_allclose(terms["pixel"], [18, 18])
     terms = TwoWayObjective(scale_weights=(0.0, 1.0, 2.0)).generator_losses(outputs, batch)
     np.testing.assert_allclose(terms["pixel"], [22, 22])
+    terms = TwoWayObjective(pixel_error="absolute").generator_losses(outputs, batch)
+    np.testing.assert_allclose(terms["pixel"], [5 * 1 + 2 + 3] * 2)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (-1.0, 2.0, 2.0), (1.0, 1.0)])
@@ -184,4 +218,11 @@ def test_scale_weights_that_mean_nothing_are_refused(weights):
     config = load_experiment("two_way/smoke")
     config.scale_weights = weights
     with pytest.raises(DeblurError, match="scale_weights"):
+        system("two_way").make_trainer(config)
+
+
+def test_a_pixel_error_of_another_name_is_refused():
+    config = load_experiment("two_way/smoke")
+    config.pixel_error = "cubed"
+    with pytest.raises(DeblurError, match="pixel_error=cubed: choose squared, absolute"):
         system("two_way").make_trainer(config)

@@ -15,9 +15,14 @@ NUM_SCALES = 3
 DECODER_ORDERS = ("residuals_first", "deconv_first")
 
 
+def size_multiple(half_resolution):
+    """What the sides of the blurred image must divide by: the coarsest scale is halved twice in the encoder."""
+    return 4 * 2 ** (NUM_SCALES - 1) * (2 if half_resolution else 1)
+
+
 @tf.keras.utils.register_keras_serializable("tfdeblur")
 class Decoder(tf.keras.layers.Layer):
-    """[B, H/4, W/4, widths[2]] -> image [B, H, W, 3], linear, float32.
+    """[B, H/4, W/4, widths[2]] -> image [B, H, W, 3], linear, float32; with `half_resolution` [B, 2H, 2W, 3].
 
     Args:
       widths: channels at full, half and quarter size.
@@ -25,6 +30,7 @@ class Decoder(tf.keras.layers.Layer):
       order: "residuals_first": residual blocks at all three sizes, each but the last before its transposed
         convolution (4x4, doubles the size); "deconv_first": none at the quarter size.
       zero_head: the last convolution starts at zero.
+      half_resolution: the last convolution gives 12 channels, 2x2 pixels each (depth to space).
 
     Call:
       quarter: the encoder's last feature.
@@ -32,18 +38,21 @@ class Decoder(tf.keras.layers.Layer):
         transposed convolution of their size; None for none.
     """
 
-    def __init__(self, widths, num_res_blocks=3, order="residuals_first", zero_head=False, **kwargs):
+    def __init__(
+        self, widths, num_res_blocks=3, order="residuals_first", zero_head=False, half_resolution=False, **kwargs
+    ):
         super().__init__(**kwargs)
         self.widths = tuple(widths)
         self.num_res_blocks = num_res_blocks
         self.order = order
         self.zero_head = zero_head
+        self.half_resolution = half_resolution
         a, b, c = self.widths
         at_quarter = num_res_blocks if order == "residuals_first" else 0
         self.to_half = DecodingBlock(c, b, 2, at_quarter, name="to_half")
         self.to_full = DecodingBlock(b, a, 2, num_res_blocks, name="to_full")
         self.residuals = ResidualBlocks(a, num_res_blocks, name="residuals")
-        self.head = image_head(zero_head, "head", kernel_size=3)
+        self.head = image_head(zero_head, "head", kernel_size=3, filters=12 if half_resolution else 3)
 
     def call(self, quarter, skips=None):
         x = self.to_half(quarter)
@@ -52,7 +61,8 @@ class Decoder(tf.keras.layers.Layer):
         x = self.to_full(x)
         if skips is not None:
             x += skips[1]
-        return self.head(self.residuals(x))
+        image = self.head(self.residuals(x))
+        return tf.nn.depth_to_space(image, 2) if self.half_resolution else image
 
     def get_config(self):
         config = {
@@ -60,6 +70,7 @@ class Decoder(tf.keras.layers.Layer):
             "num_res_blocks": self.num_res_blocks,
             "order": self.order,
             "zero_head": self.zero_head,
+            "half_resolution": self.half_resolution,
         }
         return {**super().get_config(), **config}
 
@@ -78,16 +89,17 @@ class TwoWay(tf.keras.Model):
         convolutions start at zero. Not in the paper: for short trainings.
       num_egms: modules of an enhanced gradient network of widths[2] channels behind E3, which both decoders then see;
         0 for none. Not in the paper: EGNet's, see layers.enhanced_gradient.
+      half_resolution: 2x2 pixels become one of four times the channels before the encoder (space to depth), and are
+        taken apart behind the decoders: all features at half size, a quarter of the arithmetic. Not in the paper: for
+        small processors.
 
     Call:
-      blurred: float32 [B, H, W, 3] in [0, 1], H and W divisible by 16.
+      blurred: float32 [B, H, W, 3] in [0, 1], H and W divisible by `size_multiple`: 16, or 32 at half resolution.
       -> I, I_up and I_down of Eq. 1 for each scale, I = I_up + I_down: {"restored", "up", "down"} at full size,
       {"restored_2", "up_2", "down_2"} at half, {"restored_3", "up_3", "down_3"} at quarter size, float32
       [B, h, w, 3] each; "restored" is about [0, 1] but not clipped. Without the lower branch there is no "down", and
       "restored" is "up".
     """
-
-    size_multiple = 4 * 2 ** (NUM_SCALES - 1)
 
     def __init__(
         self,
@@ -98,6 +110,7 @@ class TwoWay(tf.keras.Model):
         stop_gradient_between_scales=True,
         global_residual=False,
         num_egms=0,
+        half_resolution=False,
         **kwargs,
     ):
         if len(widths) != 3 or min(widths) < 1 or min(num_res_blocks, num_egms) < 0:
@@ -116,12 +129,15 @@ class TwoWay(tf.keras.Model):
         self.stop_gradient_between_scales = stop_gradient_between_scales
         self.global_residual = global_residual
         self.num_egms = num_egms
+        self.half_resolution = half_resolution
+        self.size_multiple = size_multiple(half_resolution)
         a, b, c = self.widths
         self.e1 = EncodingBlock(a, 1, num_res_blocks, name="e1")
         self.e2 = EncodingBlock(b, 2, num_res_blocks, name="e2")
         self.e3 = EncodingBlock(c, 2, num_res_blocks, name="e3")
-        self.egn = EnhancedGradientNetwork(c, num_egms, name="egn") if num_egms else None
-        common = (self.widths, num_res_blocks, decoder_order, global_residual)
+        smaller = 8 if half_resolution else 4  # what E3 gives, than the image
+        self.egn = EnhancedGradientNetwork(c, num_egms, smaller, name="egn") if num_egms else None
+        common = (self.widths, num_res_blocks, decoder_order, global_residual, half_resolution)
         self.up = Decoder(*common, name="up")
         self.down = Decoder(*common, name="down") if down_branch else None
 
@@ -142,7 +158,8 @@ class TwoWay(tf.keras.Model):
 
     def _restore(self, blurred, coarser):
         """One scale, Eq. 1: {"restored", "up", "down"}."""
-        full = self.e1(tf.concat([blurred, coarser], axis=-1))
+        images = tf.concat([blurred, coarser], axis=-1)
+        full = self.e1(tf.nn.space_to_depth(images, 2) if self.half_resolution else images)
         half = self.e2(full)
         quarter = self.e3(half)
         if self.egn is not None:
@@ -165,4 +182,5 @@ class TwoWay(tf.keras.Model):
             "stop_gradient_between_scales": self.stop_gradient_between_scales,
             "global_residual": self.global_residual,
             "num_egms": self.num_egms,
+            "half_resolution": self.half_resolution,
         }

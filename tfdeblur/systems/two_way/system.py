@@ -7,15 +7,16 @@ from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.gradients import sobel_magnitude
 from tfdeblur.ops.ranges import to_uint8
-from tfdeblur.systems.two_way.networks import NUM_SCALES, TwoWay
-from tfdeblur.systems.two_way.objective import TwoWayObjective
+from tfdeblur.systems.two_way.networks import NUM_SCALES, TwoWay, size_multiple
+from tfdeblur.systems.two_way.objective import PIXEL_ERRORS, TwoWayObjective
 from tfdeblur.training.supervised import SupervisedTrainer
 
 _ARGUMENTS = (
     *("widths", "num_res_blocks", "decoder_order", "down_branch"),
     *("stop_gradient_between_scales", "global_residual"),
 )
-SETTINGS = (*_ARGUMENTS, "num_egms", "scale_weights", "learning_rate", "decay_power", "grad_clip_mode")
+_ADDED = {"num_egms": 0, "half_resolution": False}  # arguments that earlier checkpoints do not name
+SETTINGS = (*_ARGUMENTS, *_ADDED, "scale_weights", "pixel_error", "learning_rate", "decay_power", "grad_clip_mode")
 
 TARGETS = {"scales": NUM_SCALES, "resize": "bilinear"}
 
@@ -37,8 +38,8 @@ def build(**arguments):
 def build_from(config):
     """The network of a configuration."""
     arguments = {name: getattr(config, name) for name in _ARGUMENTS}
-    num_egms = getattr(config, "num_egms", 0)  # earlier checkpoints do not name it
-    return build(**{**arguments, "widths": tuple(config.widths), "num_egms": num_egms})
+    arguments |= {name: getattr(config, name, before) for name, before in _ADDED.items()}
+    return build(**{**arguments, "widths": tuple(config.widths)})
 
 
 def parts(net):
@@ -114,19 +115,22 @@ def samples_per_step(config):
 
 def make_trainer(config):
     """Network, objective and optimiser of a configuration (section 4 of the paper)."""
-    if config.crop % TwoWay.size_multiple:
-        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {TwoWay.size_multiple}")
+    multiple = size_multiple(config.half_resolution)
+    if config.crop % multiple:
+        raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {multiple}")
     if len(config.scale_weights) != NUM_SCALES or not min(config.scale_weights) >= 0 < max(config.scale_weights):
         raise DeblurError(
             f"--config.scale_weights={tuple(config.scale_weights)}: need {NUM_SCALES}, none below 0, one above"
         )
+    if config.pixel_error not in PIXEL_ERRORS:
+        raise DeblurError(f"--config.pixel_error={config.pixel_error}: choose {', '.join(PIXEL_ERRORS)}")
     # Deviation: "exponentially decayed to 0 using power 0.3" is a polynomial; an exponential has no power.
     schedule = tf.keras.optimizers.schedules.PolynomialDecay(
         config.learning_rate, decay_steps=config.steps, end_learning_rate=0.0, power=config.decay_power
     )
     return SupervisedTrainer(
         generator=build_from(config),
-        objective=TwoWayObjective(tuple(config.scale_weights)),
+        objective=TwoWayObjective(tuple(config.scale_weights), config.pixel_error),
         generator_optimizer=tf.keras.optimizers.Adam(
             schedule, beta_1=0.9, beta_2=0.999, epsilon=1e-8, jit_compile=False
         ),

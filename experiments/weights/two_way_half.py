@@ -1,0 +1,57 @@
+"""The weights that ship: the Two-Way network's upper branch at half resolution, on pairs and shaken photographs.
+
+    experiments/weights/data.sh MATERIAL data
+    tfdeblur train --config weights/two_way_half --workdir runs/two_way_half --blur_dir data/pairs/blur \\
+        --sharp_dir data/pairs/sharp --photographs_dir data/photographs
+
+What is not the paper's: features at half resolution, no lower decoder, a global residual, an absolute error, strong
+augmentation, batches of 8 crops of 160, a higher learning rate, clipped gradients.
+
+`steps` lie far beyond what is meant to be run, so that the rate hardly falls (power 0.3) and the training may be
+stopped whenever it stops to pay.
+"""
+
+import ml_collections
+
+
+def get_config():
+    config = ml_collections.ConfigDict()
+    config.system = "two_way"
+    config.seed = 0
+    config.deterministic = False
+
+    config.widths = (32, 64, 128)
+    config.num_res_blocks = 3
+    config.decoder_order = "residuals_first"
+    config.down_branch = False
+    config.stop_gradient_between_scales = True
+    config.global_residual = True
+    config.num_egms = 0
+    config.half_resolution = True
+
+    # Data: several kinds of blur are mixed, so this names none
+    config.blur_kind = "blur"
+    config.crop = 160
+    config.batch_size = 8
+    config.augmentation = "strong"
+    # The shake of the photographs: from none, so that sharp pictures are left alone
+    config.shake_length = (0.0, 40.0)
+    config.shake_angle = (0.0, 360.0)
+    config.shake_anxiety = 0.01
+    config.shake_noise = 0.0
+
+    # Eq. 2, finest scale first
+    config.scale_weights = (5.0, 1.0, 1.0)
+    config.pixel_error = "absolute"
+
+    # Optimisation
+    config.steps = 200_000
+    config.learning_rate = 4e-4
+    config.decay_power = 0.3
+    config.grad_clip_mode = "norm"
+    config.ema_decay = 0.0  # 0.0: no average of the weights
+
+    config.checkpoint_every = 100
+    config.log_every = 20
+    config.image_every = 1000
+    return config
