@@ -25,7 +25,7 @@ else:
     # Keras 2.15 is the default there, and the variable would ask for a package that row 1 does not install.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     # TensorFlow itself switches oneDNN's kernels on only for processors with AVX-512 VNNI. Measured on AVX2, they run
-    # convolutions at 1.2, their gradients at 2 to 2.7 times the speed. Row 2's forward ones at half the speed: left off.
+    # convolutions at 1.2 and their gradients at 2 to 2.7 times the speed. Row 2's restore at half the speed: left off.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import tensorflow as tf  # noqa: E402
