@@ -449,7 +449,7 @@ def test_benchmark_tells_which_operations_take_the_time(capsys):
     assert main([*argv, "--profile"]) == 0
     operations = json.loads(capsys.readouterr().out)["operations"]
     assert sum(operations.values()) == pytest.approx(1.0)
-    assert {"_FusedConv2D", "Conv2D"} & operations.keys() and "Process" not in operations
+    assert any("Conv2D" in kind for kind in operations) and "Process" not in operations
     assert list(operations.values()) == sorted(operations.values(), reverse=True)
 
 

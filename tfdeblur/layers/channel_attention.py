@@ -29,7 +29,8 @@ class ChannelAttention(tf.keras.layers.Layer):
 
     def _matrix(self, inputs, outputs, activation, name):
         dense = tf.keras.layers.Dense(outputs, activation, use_bias=self.use_bias, dtype=self.dtype_policy, name=name)
-        dense.build([None, inputs])
+        with tf.name_scope(name):  # or the variables of both have one name
+            dense.build([None, inputs])
         return dense
 
     def call(self, inputs):

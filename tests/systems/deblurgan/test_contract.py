@@ -43,7 +43,7 @@ class TestDeblurGan(SystemContract):
             before = trainer.discriminator.get_weights()
             trainer.train_step(batch)
             for optimizer in (trainer.generator_optimizer, trainer.discriminator_optimizer):
-                rate = optimizer._learning_rate(optimizer.iterations)  # of its next update
+                rate = optimizer.inner_optimizer._learning_rate(optimizer.iterations)  # of its next update
                 assert float(rate) == pytest.approx(share * config.learning_rate), step
             moved = [np.any(a != b) for a, b in zip(before, trainer.discriminator.get_weights(), strict=True)]
             assert sum(moved) >= len(moved) - 1, step

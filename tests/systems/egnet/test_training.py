@@ -201,7 +201,7 @@ def test_a_configuration_for_every_row_of_the_papers_tables(row):
 def test_the_rate_is_the_papers():
     config = load_experiment("egnet/gopro")
     config.update({**NARROW, "base": "random"})
-    optimizer = make_trainer(config).generator_optimizer
+    optimizer = make_trainer(config).generator_optimizer.inner_optimizer
     rate = tf.keras.optimizers.schedules.deserialize(optimizer.get_config()["learning_rate"])
     expected = {0: 0.0, 3 * 2103: 2e-4, 3_003_154: (2e-4 + 1e-6) / 2, 6_000_000: 1e-6}
     for step, value in expected.items():

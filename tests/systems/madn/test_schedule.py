@@ -33,7 +33,7 @@ def trainer():
 
 def rate_at(optimizer, step):
     # `optimizer.learning_rate` is the last update's; that updates follow the schedule is a test of its own below.
-    schedule = tf.keras.optimizers.schedules.deserialize(optimizer.get_config()["learning_rate"])
+    schedule = tf.keras.optimizers.schedules.deserialize(optimizer.inner_optimizer.get_config()["learning_rate"])
     return float(schedule(step))
 
 
@@ -54,7 +54,7 @@ def test_learning_rate_never_rises(trainer):
 
 @pytest.mark.parametrize("player", RATES)
 def test_adam_has_the_papers_constants(trainer, player):
-    optimizer = getattr(trainer, player)
+    optimizer = getattr(trainer, player).inner_optimizer
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.999, 1e-8)
     assert not optimizer.amsgrad and not optimizer.weight_decay and not optimizer.use_ema
     assert optimizer.clipnorm is None and optimizer.global_clipnorm is None and optimizer.clipvalue is None
