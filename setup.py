@@ -34,7 +34,7 @@ setup(
         ],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],
-        "test": ["dill", "packaging", "pytest", "ruff"],  # dill: tensorflow_datasets.testing imports it
+        "test": ["dill", "packaging", "pytest", "pytest-xdist", "ruff"],  # dill: tensorflow_datasets.testing imports it
     },
     packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
     package_dir={f"tfdeblur.{folder}": folder for folder in GUESTS},

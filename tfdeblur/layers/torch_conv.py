@@ -1,6 +1,7 @@
 """PyTorch's convolutions: its padding where Keras' "same" differs from it, as at every stride above 1; its start."""
 
 from tfdeblur.compat import tf
+from tfdeblur.layers.convolution import MatrixGradientConv2D
 
 # A convolution with so few output channels leaves most of a processor's lanes empty: of 64 channels at 256x256 one of
 # 7x7 to 3 took three times as long as one of 1x7 to 21 with the seven sums after it, which is the same arithmetic.
@@ -16,7 +17,7 @@ def plain_conv(filters, kernel_size, name=None, dtype=None, zero=False):
     """torch's Conv2d of stride 1 and "same" zero padding, without bias, at its initial weights: uniform below
     1 / sqrt(fan in); or at zero."""
     initializer = "zeros" if zero else tf.keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-    return tf.keras.layers.Conv2D(
+    return MatrixGradientConv2D(
         filters,
         kernel_size,
         padding="same",

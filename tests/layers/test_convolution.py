@@ -1,0 +1,66 @@
+"""The convolution with a gradient of its own against Keras' layer: values, gradients, gradients of gradients."""
+
+import numpy as np
+import pytest
+
+from tfdeblur.compat import tf
+from tfdeblur.layers.convolution import MatrixGradientConv2D
+
+RNG = np.random.default_rng(0)
+
+
+def both(kernel_size, channels, filters):
+    layers = [kind(filters, kernel_size, padding="same") for kind in (MatrixGradientConv2D, tf.keras.layers.Conv2D)]
+    shape = (*np.broadcast_to(kernel_size, 2), channels, filters)
+    weights = [RNG.normal(size=shape).astype(np.float32), RNG.normal(size=filters).astype(np.float32)]
+    for layer in layers:
+        layer.build([None, None, None, channels])
+        layer.set_weights(weights)
+    return layers
+
+
+def derivatives(layer, images, upstream):
+    """Result, gradients of sum(upstream * result^2) by images and weights, and of their own squares by the same."""
+    with tf.GradientTape() as outer:
+        outer.watch(images)
+        with tf.GradientTape() as inner:
+            inner.watch(images)
+            result = layer(images)
+            score = tf.reduce_sum(upstream * result**2)
+        first = inner.gradient(score, [images, *layer.trainable_weights])
+        penalty = tf.add_n([tf.reduce_sum(gradient**2) for gradient in first])
+    return [result, *first, *outer.gradient(penalty, [images, *layer.trainable_weights])]
+
+
+@pytest.mark.parametrize("run_in_a_graph", [False, True])
+@pytest.mark.parametrize("kernel_size, size", [(3, (6, 9)), (1, (4, 4)), ((1, 5), (3, 2)), (4, (5, 7)), (7, (1, 1))])
+def test_values_and_derivatives_are_those_of_keras(kernel_size, size, run_in_a_graph):
+    ours, reference = both(kernel_size, 3, 5)
+    images = tf.constant(RNG.normal(size=(2, *size, 3)).astype(np.float32))
+    upstream = tf.constant(RNG.normal(size=(2, *size, 5)).astype(np.float32))
+    run = tf.function(derivatives) if run_in_a_graph else derivatives
+    for actual, expected in zip(run(ours, images, upstream), derivatives(reference, images, upstream), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_is_tensorflows_own(policy):
+    layer = MatrixGradientConv2D(2, 3, padding="same", dtype=policy)
+    images = tf.ones([1, 4, 4, 3], policy.removeprefix("mixed_"))
+    with tf.GradientTape() as tape:
+        result = layer(images)
+    assert result.dtype == images.dtype
+    (gradient,) = tape.gradient(result, layer.trainable_weights[:1])
+    corners = [[3 * 3, 3 * 4, 3 * 3], [4 * 3, 4 * 4, 4 * 3], [3 * 3, 3 * 4, 3 * 3]]
+    np.testing.assert_array_equal(gradient[:, :, 0, 0], corners)
+
+
+def test_gradients_through_a_network_of_unknown_size():
+    ours, reference = both(3, 3, 3)
+    step = tf.function(
+        lambda images: [tf.gradients(layer(images), layer.trainable_weights) for layer in (ours, reference)],
+        input_signature=[tf.TensorSpec([None, None, None, 3])],
+    )
+    actual, expected = step(tf.constant(RNG.normal(size=(2, 5, 6, 3)).astype(np.float32)))
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
