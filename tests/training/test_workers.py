@@ -52,9 +52,9 @@ class Workers:
             log.close()
 
     def training(self, index):
-        """The process id of a worker's training."""
+        """The process id of a worker's training; None between two of them."""
         found = subprocess.run(["pgrep", "-P", str(self.processes[index].pid)], capture_output=True, text=True)
-        return int(found.stdout.split()[0])
+        return next(map(int, found.stdout.split()), None)
 
     def wait_for(self, step):
         deadline = time.monotonic() + 300
