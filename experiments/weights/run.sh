@@ -24,8 +24,8 @@ score() { # CPU seconds of the training
     step=$(echo "$steps" | sort -n | tail -n 1)
     [ -n "$step" ] || return 0
     ! grep -q "^[^,]*,$step," "$curve" 2>/dev/null || return 0
-    $tfdeblur evaluate --model "$workdir/checkpoints/ckpt-$step" --gopro_dir "$gopro" --protocol psnr,ssim \
-        --out "$workdir/held_out.json" >"$workdir/held_out.log" 2>&1 || return 0
+    $tfdeblur evaluate --model "$workdir/checkpoints/ckpt-$step" --weights average --gopro_dir "$gopro" \
+        --protocol psnr,ssim --out "$workdir/held_out.json" >"$workdir/held_out.log" 2>&1 || return 0
     [ -s "$curve" ] || echo "utc,step,cpu_seconds,psnr,ssim,blurred_psnr,blurred_ssim" >"$curve"
     # results.json: "metrics": {"psnr", "ssim"}, then "blurred" with the same names; sequences come later
     scores=$(sed -n 's/^    "\(psnr\|ssim\)": \([-0-9.e]*\),*$/\2/p' "$workdir/held_out.json" | head -n 4 | paste -sd, -)

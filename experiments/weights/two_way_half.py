@@ -49,7 +49,7 @@ def get_config():
     config.learning_rate = 4e-4
     config.decay_power = 0.3
     config.grad_clip_mode = "norm"
-    config.ema_decay = 0.0  # 0.0: no average of the weights
+    config.ema_decay = 0.999
 
     config.checkpoint_every = 100
     config.log_every = 20
