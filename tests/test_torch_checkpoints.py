@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import struct
 import zipfile
 
 import numpy as np
@@ -178,6 +179,50 @@ def test_what_is_allowed_cannot_be_bent(stream, code, tmp_path):
     file = Storages(stream)
     file.tensor(np.zeros(1, np.float32))
     refused(file.write(tmp_path / "a.pth", {"a": code}), "damaged")
+
+
+NESTED = b")" + b"\x85" * 1_000_000  # a tuple a million deep: hashing it overflows the stack
+
+
+@both_formats
+@pytest.mark.parametrize("how", ["one", "several", "at once", "in a set"])
+def test_keys_that_are_no_names_are_refused(stream, how, tmp_path):
+    code = {
+        "one": b"}" + NESTED + b"K\x01s",
+        "several": b"}(" + NESTED + b"K\x01u",
+        "at once": b"(" + NESTED + b"K\x01d",
+        "in a set": b"\x8f(" + NESTED + b"\x90",
+    }[how]
+    refused(Storages(stream).write(tmp_path / "a.pth", {"a": Code(code)}), "damaged")
+
+
+@both_formats
+def test_a_memo_takes_no_more_room_than_it_holds(stream, tmp_path):
+    code = Code(b"}r" + struct.pack("<I", 2**31 - 1))  # C's unpickler would take 32 GB
+    assert torch_checkpoints.read(Storages(stream).write(tmp_path / "a.pth", {"a": code})) == {"a": {}}
+
+
+@both_formats
+def test_names_are_told_without_their_control_characters(stream, tmp_path):
+    path = Storages(stream).write(tmp_path / "a.pth", {"a": name("os", "system\x1b[2J")})
+    refused(path, "os.system?[2J")
+
+
+@pytest.mark.parametrize(
+    "keys, value, words",
+    [
+        (["a", "module.a"], 1.0, "a twice"),
+        # 16,000 bits: a number too long for Python to print
+        ([Code(b"\x8b" + struct.pack("<i", 2000) + b"\x01" * 2000)], 1.0, "under a number"),
+        (["a"], 1e300, "other values than finite"),
+    ],
+    ids=["twice", "number", "infinite"],
+)
+def test_state_dicts_that_are_none(keys, value, words, tmp_path):
+    file = Storages(True)
+    path = file.write(tmp_path / "a.pth", {key: file.tensor(np.array([value])) for key in keys})
+    with pytest.raises(DeblurError, match=words):
+        torch_checkpoints.check(torch_checkpoints._state_dict(torch_checkpoints.read(path), path), {"a": (1,)}, path)
 
 
 @both_formats

@@ -38,7 +38,16 @@ _DTYPES = {
 # What comes out of a file that is cut off, overwritten or made up.
 _UNREADABLE = (
     *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, MemoryError, OSError),
-    *(ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError),
+    *(
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        NotImplementedError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ),
 )
 
 
@@ -135,8 +144,15 @@ def _names():
     }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickles containers, numbers, strings and tensors.
+# Sets have no place in a checkpoint, and would hash what they hold.
+_WITHOUT = (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET)
+
+
+class _Unpickler(pickle._Unpickler):
+    """Unpickles containers, numbers, strings and tensors; keys are strings or numbers.
+
+    Python's own unpickler rather than C's: that one hashes any key, and a tuple nested a million times overflows the
+    stack; and it makes as much room for its memo as the file says.
 
     Args:
       file: opened for reading bytes.
@@ -150,19 +166,46 @@ class _Unpickler(pickle.Unpickler):
         self._storage = storage
         self._names = _names()
 
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code not in [b[0] for b in _WITHOUT]}
+
+    def load_setitem(self):
+        _refuse_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self):
+        _refuse_keys(self.stack[::2])
+        super().load_setitems()
+
+    def load_dict(self):
+        _refuse_keys(self.stack[::2])
+        super().load_dict()
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.DICT[0]] = load_dict
+
     def find_class(self, module, name):
         if (module, name) not in self._names:
             raise DeblurError(
-                f"{self._path}: refused, it asks for {module}.{name}: a checkpoint of weights holds tensors and plain "
-                "containers alone; save the state_dict, and trust no file that does more"
+                f"{self._path}: refused, it asks for {_printable(f'{module}.{name}')}: a checkpoint of weights holds "
+                "tensors and plain containers alone; save the state_dict, and trust no file that does more"
             )
         return self._names[module, name]
 
     def persistent_load(self, identity):
         what, kind, key, _, count, *view = identity
-        if what != "storage" or self._storage is None or any(view):
+        if what != "storage" or not isinstance(key, str) or self._storage is None or any(view):
             raise pickle.UnpicklingError("something else than a storage")
         return self._storage(key, kind.kind, count)
+
+
+def _refuse_keys(keys):
+    if not all(isinstance(key, str | int | float) for key in keys):
+        raise pickle.UnpicklingError("a key that is neither a name nor a number")
+
+
+def _printable(text):
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def read(path):
@@ -287,7 +330,15 @@ def _state_dict(content, path):
         content = content["state_dict"]
     if not isinstance(content, dict):
         raise DeblurError(f"{path}: holds no state_dict")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    tensors = {}
+    for name, tensor in content.items():
+        if not isinstance(name, str):
+            raise DeblurError(f"{path}: holds a tensor under a number, not a name")
+        name = _printable(name.removeprefix("module."))
+        if name in tensors:
+            raise DeblurError(f"{path}: holds {name} twice, with and without 'module.'")
+        tensors[name] = tensor
+    return tensors
 
 
 def check(tensors, shapes, path):
@@ -312,9 +363,11 @@ def check(tensors, shapes, path):
             array = tensor.array()
         except _UNREADABLE as error:
             raise _damaged(path, f"{name}: {error}") from error
+        with np.errstate(over="ignore"):
+            array = array if array.dtype.kind != "f" else array.astype(np.float32)
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise DeblurError(f"{path}: {name} holds other values than finite floating-point numbers")
-        arrays[name] = array.astype(np.float32)
+        arrays[name] = array
     for name in tensors:
         if name not in shapes:
             raise DeblurError(f"{path}: holds {name}, which is not part of the network")
