@@ -296,7 +296,7 @@ def train(
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
-    with _lock(workdir) if is_chief(strategy) else contextlib.nullcontext():
+    with loop.outside_the_loop(strategy), _lock(workdir) if is_chief(strategy) else contextlib.nullcontext():
         return _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out)
 
 

@@ -54,11 +54,31 @@ def test_mirrored_takes_all_logical_devices(two_cpus):
     assert make_strategy("mirrored").num_replicas_in_sync == len(tf.config.list_logical_devices("CPU")) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{}", "{", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": 3, "task": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "{", "3", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": 3, "task": {}}'),
+        *(
+            f'{{"cluster": {{{cluster}}}, "task": {{"type": "{kind}", "index": {index}}}}}'
+            for cluster, kind, index in [
+                ('"worker": ["a:1", "b:2"]', "worker", 2),
+                ('"worker": ["a:1", "b:2"]', "worker", -1),
+                ('"worker": ["a:1", "b:2"]', "wroker", 0),
+                ('"worker": ["a:1", "b:2"]', "chief", 0),
+                ('"workers": ["a:1", "b:2"]', "workers", 0),
+                ('"worker": "a:1,b:2"', "worker", 0),
+                ('"worker": 2', "worker", 0),
+            ]
+        ),
+    ],
+)
 def test_a_cluster_that_cannot_be_read_is_one_line(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(DeblurError, match="TF_CONFIG") as caught:
         make_strategy("multi_worker")
+    if text:
+        with pytest.raises(DeblurError, match="TF_CONFIG"):
+            make_strategy("auto")  # each machine would train by itself
     assert "\n" not in str(caught.value)
 
 

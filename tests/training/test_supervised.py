@@ -88,7 +88,29 @@ def test_an_update_that_is_not_finite_is_left_out_and_counted_in_float32():
     assert float(player.generator_optimizer.loss_scale) == 1.0
 
 
+def test_a_gradient_whose_square_overflows_is_left_out():
+    """It is finite, but Adam would divide by an infinite second moment ever after."""
+    player = trainer(global_batch_size=4)
+    bad = batch_of(4)
+    bad["sharp"] = bad["sharp"] + 1e25
+    logs = player.train_step(bad)
+    assert float(logs["generator/gradient_norm"]) == np.inf
+    assert (float(player.generator.w), int(player.skipped)) == (0.5, 1)
+
+
 # ----------------------------------------------------------------------------------------- the average of weights
+
+
+def test_counters_and_seeds_are_not_averaged():
+    player = trainer(global_batch_size=4)
+    networks = player.generator, Scale()
+    for net, value in zip(networks, (7, 3), strict=True):
+        net.seed = net.add_weight("seed", [], tf.int64, tf.keras.initializers.Constant(value), trainable=False)
+    player.keep_average(networks[1], 0.5)
+    player.step.assign_add(1)
+    player.generator.w.assign(0.9)
+    player.update_average()
+    assert (float(player.average.w), int(player.average.seed)) == (pytest.approx(0.9), 7)
 
 
 def averaged_steps(player, decay, steps, strategy):

@@ -1,5 +1,6 @@
 """The loop around `train_step`: resume, progress, scalars, checkpoints, and stopping when it must."""
 
+import contextlib
 import math
 import signal
 import sys
@@ -232,6 +233,34 @@ class _Alarms:
         """A checkpoint was written."""
         if self._mode == "restore":
             self._in_a_row = 0
+
+
+@contextlib.contextmanager
+def outside_the_loop(strategy):
+    """What may happen to a training before its first step and after its last one.
+
+    SIGTERM raises Interrupted instead of killing, so that a supervisor does not start the training again; that another
+    worker is gone raises WorkerLost.
+    """
+
+    def stop(number, frame):
+        raise Interrupted("stopped outside the steps of the training; start again to go on from the last checkpoint")
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        before = None
+    try:
+        yield
+    except _WORKER_IS_GONE as error:
+        if not is_multi_worker(strategy):
+            raise
+        raise WorkerLost(
+            f"another worker is gone ({type(error).__name__}); start all again to go on from the last checkpoint"
+        ) from error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 class _StopSignals:

@@ -50,9 +50,13 @@ def _cluster():
         return {}
     try:
         found = json.loads(text)
-        found["task"]["type"], int(found["task"]["index"])
-        return dict(found["cluster"])
-    except (ValueError, KeyError, TypeError) as error:
+        cluster, task = found["cluster"], found["task"]
+        if not cluster.keys() <= {"chief", "worker"} or not all(isinstance(hosts, list) for hosts in cluster.values()):
+            raise ValueError("tasks that are neither chief nor worker, or no lists of hosts")
+        if not 0 <= int(task["index"]) < len(cluster[task["type"]]):
+            raise ValueError("an index beyond the list")
+        return cluster
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise DeblurError(
             f"TF_CONFIG={text[:60]}: must be like "
             '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'

@@ -1,5 +1,7 @@
 """A network trained on the difference between what it restores and the sharp images."""
 
+import math
+
 from tfdeblur.compat import tf
 from tfdeblur.training.clipping import clip_gradients
 
@@ -52,7 +54,8 @@ class SupervisedTrainer(tf.keras.Model):
         share = tf.cast(share, tf.float32)
         extended = self.distribute_strategy.extended
         for average, weight in zip(self.average.weights, self.generator.weights, strict=True):
-            extended.update(average, _approach, args=(weight, share))
+            if weight.dtype.is_floating:  # a seed or a counter has no mean
+                extended.update(average, _approach, args=(weight, share))
 
     def train_step(self, batch):
         logs = self._train_generator(batch, self.objective.generator_losses)
@@ -93,9 +96,11 @@ class SupervisedTrainer(tf.keras.Model):
         replicas = tf.distribute.get_replica_context()
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm)
+        # Squares that overflow where no gradient does would make Adam's second moments infinite: left out, too.
+        gradients = [tf.where(finite, gradients[0], math.nan), *gradients[1:]]
         gradients = clip_gradients(gradients, self.clip_mode)
         optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
-        finite = tf.math.is_finite(norm)
         self.skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
         # An infinite norm is how the loss scale is found: no alarm, until the scale has come down to 1 and it was not
         # the scale.
