@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ROW_OF = {"3.10": 1, "3.11": 1, "3.12": 2, "3.13": 2}
 
 
+TESTS = "-m pytest -n 2 --dist loadscope"
+
+
 @pytest.fixture
 def arguments(monkeypatch):
     """What setup.py passes to setup()."""
@@ -187,8 +190,8 @@ def test_make_installs_the_row_of_its_python_once(checkout, minor, row):
     assert "--upgrade pip" in upgrade and "--requirement requirements.txt" in install
     assert f"--constraint constraints/row{row}.txt" in upgrade
     assert f"--constraint constraints/row{row}.txt" in install
-    assert calls[-1] == "-m pytest"
-    assert checkout.make("test", python=python)[1] == ["-m pytest"]
+    assert calls[-1] == TESTS
+    assert checkout.make("test", python=python)[1] == [TESTS]
 
 
 @pytest.mark.parametrize("changed", ("requirements.txt", "setup.py", "constraints/row1.txt"))
@@ -205,7 +208,7 @@ def test_make_installs_again_when_its_lists_change(checkout, changed):
 def test_an_interrupted_install_starts_afresh(checkout):
     python = checkout.python("3.11")
     done, calls = checkout.make("test", python=python, PIP_EXIT="1")
-    assert done.returncode != 0 and "-m pytest" not in calls
+    assert done.returncode != 0 and TESTS not in calls
     done, calls = checkout.make("test", python=python)
     assert done.returncode == 0 and calls[0] == "-m venv --clear .venv"
 
@@ -221,7 +224,7 @@ def test_a_second_venv_leaves_the_first_alone(checkout):
     checkout.make("test", python=first)
     _, calls = checkout.make("test", "VENV=.venv-row2", python=second)
     assert calls[0] == "-m venv .venv-row2"
-    assert checkout.make("test", python=first)[1] == ["-m pytest"]
+    assert checkout.make("test", python=first)[1] == [TESTS]
 
 
 def test_make_never_clears_a_folder_that_is_no_venv(checkout):

@@ -649,6 +649,8 @@ def feature_hsic(deblurrer, source, seed=0):
     scores = []
     for index in progress(range(len(source)), "hsic"):
         blurred, sharp = source.pair(index)
+        if blurred.shape[0] * blurred.shape[1] < 2:
+            raise DeblurError(f"--hsic: {source.names[index]} is a single pixel, and two samples are the least")
         pixels = sample_pixels(*sharp.shape[:2], seed=seed, index=index)
         features = features_of(uint8_to_01(blurred), pixels)
         scores.append([hsic(features, image.reshape(-1, 3)[pixels]) for image in (sharp, blurred)])

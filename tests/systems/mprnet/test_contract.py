@@ -23,7 +23,7 @@ class TestMprNet(SystemContract):
         config.update(num_cabs=1, reduction=1)  # more hidden units than can all be dead from the start
         return config
 
-    @pytest.mark.parametrize("change", [{"crop": 36}, {"warm_up_steps": -1}])
+    @pytest.mark.parametrize("change", [{"crop": 36}, {"warm_up_steps": -1}, {"warm_up_steps": 20}])
     def test_settings_that_cannot_work_are_refused(self, small_config, change):
         config = small_config.copy_and_resolve_references()
         config.update(change)

@@ -79,8 +79,8 @@ def check(config):
     """DeblurError for settings that cannot work; an heir's, too."""
     if config.crop % MprNet.size_multiple:
         raise DeblurError(f"--config.crop={config.crop}: must be a multiple of {MprNet.size_multiple}")
-    if config.warm_up_steps < 0:
-        raise DeblurError(f"--config.warm_up_steps={config.warm_up_steps}: must be at least 0")
+    if not 0 <= config.warm_up_steps < config.steps:
+        raise DeblurError(f"--config.warm_up_steps={config.warm_up_steps}: must lie in 0 .. {config.steps - 1}")
 
 
 def adam(config):
