@@ -35,7 +35,8 @@ def _run(values, arguments):
         while True:
             began = time.monotonic()
             code = child.run([sys.executable, "-m", "tfdeblur.cli.main", *arguments])
-            if child.stopped or (code >= 0 and code != common.WORKER_LOST):
+            asked = child.stopped or code in (-signal.SIGTERM, -signal.SIGINT)  # before it could handle them
+            if asked or (code >= 0 and code != common.WORKER_LOST):
                 return code if code >= 0 else common.INTERRUPTED
             if time.monotonic() - began > 3600:
                 left = values.restarts
