@@ -174,6 +174,12 @@ def _write_whole(checkpoint, path):
             os.fsync(written.fileno())
         os.replace(os.path.join(aside, file), os.path.join(folder, file))
     os.rmdir(aside)
+    with contextlib.suppress(OSError):  # some file systems cannot; that the names are there, too, after a power cut
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _refuse_wildcards(path):
