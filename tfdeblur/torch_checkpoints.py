@@ -180,6 +180,13 @@ class _Unpickler(pickle._Unpickler):
         _refuse_keys(self.stack[::2])
         super().load_dict()
 
+    def load_global(self):
+        lines = self.readline(), self.readline()
+        if not all(line.endswith(b"\n") for line in lines):
+            raise EOFError("cut off")
+        self.append(self.find_class(*(line[:-1].decode("utf-8") for line in lines)))
+
+    dispatch[pickle.GLOBAL[0]] = load_global
     dispatch[pickle.SETITEM[0]] = load_setitem
     dispatch[pickle.SETITEMS[0]] = load_setitems
     dispatch[pickle.DICT[0]] = load_dict
