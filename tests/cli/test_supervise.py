@@ -41,7 +41,10 @@ def test_restarts_end(monkeypatch, capsys):
     monkeypatch.setattr(
         supervise.subprocess, "Popen", lambda command, **arguments: popen([sys.executable, "-c", program], **arguments)
     )
+    waits = []
+    monkeypatch.setattr(supervise.threading.Event, "wait", lambda event, seconds: waits.append(seconds))
     assert main(["supervise", "--restarts", "2", "--", "train"]) != 0
+    assert waits == [4]  # not before the first restart, then longer and longer
     errors = capsys.readouterr().err
     assert errors.count("starting it again") == 2 and "killed by SIGKILL, and --restarts=2 are used up" in errors
 

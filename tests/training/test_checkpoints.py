@@ -261,6 +261,12 @@ def test_other_settings_are_refused_with_the_keys_named(tmp_path, change, words)
         assert "log_every" not in message
 
 
+def test_another_system_is_told_before_all_its_settings(tmp_path):
+    Checkpoints(str(tmp_path), Counter(2), metadata_of(system="madn")).save()
+    with pytest.raises(DeblurError, match="ckpt-2 is a training of madn, not of two_way: name another folder"):
+        Checkpoints(str(tmp_path), Counter(), metadata_of(system="two_way", learning_rate=3)).refuse_other_training()
+
+
 def test_how_often_to_write_where_the_data_lie_and_the_version_may_differ(tmp_path):
     here = {"blur_kind": "blur", "pairs": 3, "root": "/here", "blur_dir": "/here", "sharp_dir": "/here"}
     before = metadata_of(checkpoint_every=3, image_every=4, deterministic=True)
@@ -473,3 +479,18 @@ def test_nothing_to_read_is_one_line(tmp_path):
     with pytest.raises(DeblurError, match="no checkpoint and no export there") as caught:
         checkpoints_module.read(str(tmp_path))
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_damaged_best_checkpoint_is_replaced_and_does_not_stop_the_training(tmp_path):
+    Checkpoints(str(tmp_path), Counter(2), metadata_of()).save()
+    Checkpoints(str(tmp_path), Counter(2), metadata_of()).keep_best(20.0)
+    (tmp_path / "best" / "ckpt-2.index").write_bytes(b"nonsense")
+    with pytest.raises(DeblurError, match="best/ckpt-2: the checkpoint is damaged"):
+        checkpoints_module.read(str(tmp_path), best=True)
+    checkpoints = Checkpoints(str(tmp_path), Counter(4), metadata_of())
+    checkpoints.restore()
+    assert checkpoints.best is None
+    checkpoints.trainer.step.assign(4)
+    checkpoints.keep_best(-1.0)
+    assert checkpoints.best == (str(tmp_path / "best" / "ckpt-4"), -1.0)
+    assert len(list((tmp_path / "best").iterdir())) == 2  # the damaged one is gone

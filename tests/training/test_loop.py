@@ -407,3 +407,22 @@ def test_nothing_but_bad_steps_ends_the_training(tmp_path, mode):
 def test_bad_steps_that_are_far_apart_do_not_end_it(tmp_path):
     trainer, _ = run(tmp_path, CarefulAdder(), bad_at(*range(2, 90, 2)), steps=90, on_nonfinite="skip")
     assert int(trainer.skipped) == 44
+
+
+@pytest.mark.parametrize(
+    "error, gone",
+    [
+        (tf.errors.UnavailableError(None, None, "Socket closed"), True),
+        (tf.errors.InternalError(None, None, "Collective ops is aborted by: worker 1"), True),
+        (tf.errors.UnknownError(None, None, "Connection reset by peer"), True),
+        (tf.errors.InternalError(None, None, "Failed to launch CUDA kernel"), False),
+    ],
+)
+def test_a_failing_device_is_no_lost_worker(monkeypatch, error, gone):
+    monkeypatch.setattr(loop, "is_multi_worker", lambda strategy: True)
+    expected = (loop.WorkerLost, "another worker is gone") if gone else (tf.errors.InternalError, "CUDA")
+    with pytest.raises(expected[0], match=expected[1]), loop.outside_the_loop(None):
+        raise error
+    monkeypatch.setattr(loop, "is_multi_worker", lambda strategy: False)
+    with pytest.raises(type(error)), loop.outside_the_loop(None):
+        raise error

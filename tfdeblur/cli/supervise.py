@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from absl import flags
@@ -30,21 +31,25 @@ def _define(values, argv):
 def _run(values, arguments):
     if arguments[:1] != ["train"]:
         raise DeblurError("nothing to supervise: write tfdeblur supervise -- train --config ... --workdir ...")
-    left = values.restarts
+    left, quick = values.restarts, 0
     with _Forwarding() as child:
         while True:
             began = time.monotonic()
             code = child.run([sys.executable, "-m", "tfdeblur.cli.main", *arguments])
-            asked = child.stopped or code in (-signal.SIGTERM, -signal.SIGINT)  # before it could handle them
+            asked = child.stopped.is_set() or code in (-signal.SIGTERM, -signal.SIGINT)  # before it could handle them
             if asked or (code >= 0 and code != common.WORKER_LOST):
                 return code if code >= 0 else common.INTERRUPTED
-            if time.monotonic() - began > 3600:
+            lasted = time.monotonic() - began
+            if lasted > 3600:
                 left = values.restarts
+            quick = quick + 1 if lasted < 60 else 0
             why = "lost another worker" if code == common.WORKER_LOST else f"was killed by {_signal_name(-code)}"
             if not left:
                 raise DeblurError(f"the training {why}, and --restarts={values.restarts} are used up")
             left -= 1
             print(f"the training {why}: starting it again ({left} restarts left)", file=sys.stderr, flush=True)
+            if quick > 1:  # twice within a minute: whatever it is may need some time
+                child.stopped.wait(min(60, 2**quick))
 
 
 def _signal_name(number):
@@ -58,22 +63,22 @@ class _Forwarding:
     """Hands SIGINT and SIGTERM on to the one child that runs."""
 
     def __init__(self):
-        self.stopped = False
+        self.stopped = threading.Event()
         self._child = None
         self._before = {}
 
     def run(self, command):
         """The exit code of the command, negative for a signal."""
-        if self.stopped:
+        if self.stopped.is_set():
             return common.INTERRUPTED
         self._child = subprocess.Popen(command, start_new_session=True)  # a terminal's ctrl-C comes through here
-        if self.stopped:  # asked while it was started
+        if self.stopped.is_set():  # asked while it was started
             self._child.terminate()
         return self._child.wait()
 
     def _handle(self, number, frame):
         del frame
-        self.stopped = True
+        self.stopped.set()
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number)
 

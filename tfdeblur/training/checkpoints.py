@@ -11,7 +11,6 @@ highest PSNR: no list of them is kept, so none can be lost or wrong.
 import contextlib
 import glob
 import json
-import operator
 import os
 import re
 import shutil
@@ -66,8 +65,8 @@ class Checkpoints:
 
     @property
     def best(self):
-        """(path prefix, held-out PSNR in dB) of the best checkpoint, or None."""
-        return next(iter(_best_first(self._workdir)), None)
+        """(path prefix, held-out PSNR in dB) of the best checkpoint that can be read, or None."""
+        return next((found for found in _best_first(self._workdir) if found[1] is not None), None)
 
     def refuse_other_training(self):
         """DeblurError where the newest or the best checkpoint was written with other settings or data than these."""
@@ -86,7 +85,8 @@ class Checkpoints:
         self.refuse_other_training()
         self._warn_of_another_stack(path)
         try:
-            self._checkpoint.read(path).assert_existing_objects_matched()
+            # "Partial" only silences TensorFlow's line for each variable that a damaged file lacks.
+            self._checkpoint.read(path).expect_partial().assert_existing_objects_matched()
         except UNREADABLE as error:
             raise _damaged(path) from error
 
@@ -198,9 +198,17 @@ def _newest_first(workdir, folder="checkpoints"):
 
 
 def _best_first(workdir):
-    """[(path prefix, held-out PSNR)], the highest PSNR first; several only after a process was killed."""
-    found = [(path, _read_metadata(path).get(_PSNR_KEY, float("-inf"))) for path in _newest_first(workdir, "best")]
-    return sorted(found, key=operator.itemgetter(1), reverse=True)
+    """[(path prefix, held-out PSNR)], the highest PSNR first, damaged ones last with None; several only after a process
+    was killed."""
+
+    def psnr(path):
+        try:
+            return _read_metadata(path).get(_PSNR_KEY, float("-inf"))
+        except DeblurError:
+            return None
+
+    found = [(path, psnr(path)) for path in _newest_first(workdir, "best")]
+    return sorted(found, key=lambda item: (item[1] is not None, item[1] or 0.0), reverse=True)
 
 
 def read(path, best=False):
@@ -252,9 +260,7 @@ def restore_generator(net, path, part=None, average=False):
     trainer = tf.train.Checkpoint(**{"average" if average else "generator": generator})
     stand_in = tf.train.Checkpoint(trainer=trainer)
     try:
-        status = stand_in.read(path)
-        status.assert_existing_objects_matched()
-        status.expect_partial()
+        stand_in.read(path).expect_partial().assert_existing_objects_matched()
     except UNREADABLE as error:
         raise _damaged(path) from error
 
@@ -276,6 +282,10 @@ _ADDED = {"ema_decay": 0.0, "num_egms": 0, "half_resolution": False, "pixel_erro
 def _refuse_other_training(path, stored, wanted):
     """One line that names every setting in which the checkpoint differs from what is asked for now."""
     before, now = _settings(stored), _settings(json.loads(json.dumps(wanted)))
+    if before.get("system") != now.get("system"):  # hardly any setting would be the same
+        raise DeblurError(
+            f"{path} is a training of {before['system']}, not of {now['system']}: name another folder with --workdir"
+        )
     keys = sorted(key for key in before.keys() | now.keys() if key not in _MAY_DIFFER)
     different = [f"{key}={before.get(key)} (now {now.get(key)})" for key in keys if before.get(key) != now.get(key)]
     if different:

@@ -15,11 +15,14 @@ from tfdeblur.training.strategy import is_chief, is_multi_worker
 ON_NONFINITE = ("stop", "skip", "restore")
 _MOST_IN_A_ROW = 20  # steps that "skip" leaves out, and restorations without a checkpoint between them
 
-# What collective operations raise when a worker that takes part in them is gone.
-_WORKER_IS_GONE = (
-    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError),
-    *(tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError, tf.errors.UnknownError),
+# What collective operations raise when a worker that takes part in them is gone. The last three stand for much else,
+# a failing GPU among it: there the message must speak of the others.
+_CONNECTION_ERRORS = (
+    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+    *(tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.UnknownError),
 )
+_AMBIGUOUS = (tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.UnknownError)
+_ABOUT_OTHERS = ("collective", "peer", "rpc", "connect", "coordination", "heartbeat", "remote", "socket")
 
 
 class Interrupted(Exception):
@@ -59,7 +62,7 @@ def run(
         best weights are kept by it.
       on_nonfinite: what to do when a loss or a gradient is not finite; the update itself is left out always. "stop":
         raise DeblurError; "skip": go on; "restore": go on with the weights and optimisers of the last checkpoint, and
-        the next batch.
+        the next batch. A learning rate's schedule counts the updates that the weights have had, in all three.
 
     Returns:
       The last logs: dict of name -> float.
@@ -117,8 +120,8 @@ def run(
                 waited += time.monotonic() - asked
                 values = train_step(batch, tf.constant(float(stop.requested)))
                 logs = {name: float(value) for name, value in values.items()}
-            except _WORKER_IS_GONE as error:
-                if not several:
+            except _CONNECTION_ERRORS as error:
+                if not _worker_is_gone(error, strategy):
                     raise
                 raise WorkerLost(
                     f"step {step}: another worker is gone ({type(error).__name__}); start all workers "
@@ -158,6 +161,12 @@ def run(
             if stopping and not last:
                 raise Interrupted(f"stopped at step {saved} of {steps}: {checkpoints.latest}; start again to resume")
     return logs
+
+
+def _worker_is_gone(error, strategy):
+    if not is_multi_worker(strategy):
+        return False
+    return not isinstance(error, _AMBIGUOUS) or any(word in error.message.lower() for word in _ABOUT_OTHERS)
 
 
 def _tell(chief, line):
@@ -224,6 +233,8 @@ class _Alarms:
             print(f"\n{what}: back to the weights of {last_good}", file=sys.stderr)
             counters = [(counter, counter.numpy()) for counter in (self._trainer.step, self._trainer.skipped)]
             self._checkpoints.restore()
+            if is_multi_worker(self._trainer.distribute_strategy):
+                _refuse_disagreement(self._trainer.distribute_strategy, int(self._trainer.step.numpy()))
             for counter, value in counters:  # the batches go on, or the same would happen again
                 counter.assign(value)
         else:
@@ -252,8 +263,8 @@ def outside_the_loop(strategy):
         before = None
     try:
         yield
-    except _WORKER_IS_GONE as error:
-        if not is_multi_worker(strategy):
+    except _CONNECTION_ERRORS as error:
+        if not _worker_is_gone(error, strategy):
             raise
         raise WorkerLost(
             f"another worker is gone ({type(error).__name__}); start all again to go on from the last checkpoint"
