@@ -309,7 +309,11 @@ def open_images(source, sizes, cache_dir):
 @contextlib.contextmanager
 def _lock(workdir):
     """One training at a time in a work directory; the system frees the lock however the process ends."""
-    with open(os.path.join(workdir, "lock"), "w") as file:
+    try:
+        lock = open(os.path.join(workdir, "lock"), "w")  # noqa: SIM115
+    except OSError as error:
+        raise DeblurError(f"--workdir={workdir}: cannot be written to ({error.strerror})") from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

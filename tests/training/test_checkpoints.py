@@ -475,6 +475,12 @@ def test_a_second_training_in_the_same_work_directory_is_refused(toy_config, tmp
     assert train(toy_config, tmp_path / "run", "float32", tmp_path / "cache") == {}
 
 
+def test_a_work_directory_that_cannot_be_written_to_is_one_line(toy_config, tmp_path):
+    (tmp_path / "run" / "lock").mkdir(parents=True)  # no permission stops root
+    with pytest.raises(DeblurError, match=r"--workdir=.*run: cannot be written to \(Is a directory\)"):
+        train(toy_config, tmp_path / "run", "float32", tmp_path / "cache")
+
+
 def test_nothing_to_read_is_one_line(tmp_path):
     with pytest.raises(DeblurError, match="no checkpoint and no export there") as caught:
         checkpoints_module.read(str(tmp_path))

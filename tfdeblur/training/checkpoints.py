@@ -119,9 +119,9 @@ class Checkpoints:
         try:
             _write_whole(checkpoint, path)
         except (tf.errors.OpError, OSError) as error:
+            good = f"the last good one is {self.latest}" if self.latest else "there is none yet"
             raise DeblurError(
-                f"step {step}: cannot write a checkpoint ({_reason(error)}); "
-                f"the last good one is {self.latest or 'none'}; free some space and start again to resume there"
+                f"step {step}: cannot write a checkpoint ({_reason(error)}); {good}; free some space and start again"
             ) from error
         return path
 
@@ -147,8 +147,9 @@ def _prefix(workdir, step, folder="checkpoints"):
 
 
 def _reason(error):
-    # TensorFlow puts device and temporary names before the reason
-    return (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
+    # TensorFlow puts device and temporary names before the reason, and the operation's behind it
+    reason = (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
+    return reason.split(" [Op:")[0]
 
 
 def _remove(paths):
@@ -165,7 +166,11 @@ def _write_whole(checkpoint, path):
     folder, name = os.path.split(path)
     aside = os.path.join(folder, "unfinished")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
-    checkpoint.write(os.path.join(aside, name))
+    try:
+        checkpoint.write(os.path.join(aside, name))
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # what fitted on the disk must not stay in the way
+        raise
     # The new data file beside the index of an older checkpoint of the same step would be a mixture of both.
     with contextlib.suppress(FileNotFoundError):
         os.remove(path + ".index")
