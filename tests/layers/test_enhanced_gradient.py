@@ -170,6 +170,27 @@ def test_random_input_is_new_at_each_training_call_and_one_for_all_images_otherw
     assert np.abs(quiet(FEATURES) - together).max() > 1e-3
 
 
+def test_each_image_has_its_own_random_input_whichever_replica_it_is_on(two_cpus):
+    layer = network(FEATURES, None, egn_input="random", input_std=0.5)
+    patches = np.concatenate([FEATURES, FEATURES[:, ::-1], FEATURES[:, :, ::-1]])  # three of each image
+    images = len(FEATURES)
+    seed = layer.noise_seed.numpy()
+    expected = np.reshape(layer(patches, patches=3, training=True), [3, images, *FEATURES.shape[1:]])
+    assert images == 2 and np.abs(expected[0, 0] - expected[0, 1]).max() > 1e-3
+
+    with two_cpus.scope():
+        together = network(FEATURES, None, egn_input="random", input_std=0.5)
+    together.set_weights(layer.get_weights())
+    together.noise_seed.assign(seed)
+    parts = two_cpus.experimental_distribute_values_from_function(
+        lambda context: tf.constant(patches[context.replica_id_in_sync_group :: images])
+    )
+    found = two_cpus.run(lambda part: together(part, patches=3, training=True), (parts,))
+    for image, values in enumerate(two_cpus.experimental_local_results(found)):
+        np.testing.assert_allclose(values, expected[:, image], atol=1e-5)
+    np.testing.assert_array_equal(together.noise_seed.numpy(), seed + [0, 1])
+
+
 # ------------------------------------------------------------------------------------------------- numbers
 
 

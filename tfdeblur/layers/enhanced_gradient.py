@@ -168,7 +168,8 @@ class EnhancedGradientNetwork(tf.keras.layers.Layer):
       reduction, attention, pa_residual: see `EnhancedGradientModule`.
 
     Call:
-      inputs; gradient: [B, scale h, scale w, 3], used by "gradient" alone.
+      inputs; gradient: [B, scale h, scale w, 3], used by "gradient" alone; patches: how many of each image the batch
+      holds, the first of every image before the second ones.
     """
 
     def __init__(
@@ -225,7 +226,7 @@ class EnhancedGradientNetwork(tf.keras.layers.Layer):
         self.exit = plain_conv(shape[-1], 1, zero=True, dtype=self.dtype_policy, name="exit")
         super().build(shape)
 
-    def call(self, inputs, gradient=None, training=None):
+    def call(self, inputs, gradient=None, patches=1, training=None):
         x = self.entry(inputs)
         if self.egn_input == "gradient":
             x = x + self.gradient_conv(tf.nn.avg_pool2d(gradient, self.scale, self.scale, "VALID"))
@@ -234,10 +235,13 @@ class EnhancedGradientNetwork(tf.keras.layers.Layer):
         elif self.egn_input == "mul":
             x = x * self.vector
         elif training:
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            seed = self.noise_seed + tf.stack([2**32 * tf.cast(replica, tf.int64), 0])
-            x = x + tf.random.stateless_normal(tf.shape(x), seed, stddev=self.input_std, dtype=x.dtype)
-            self.noise_seed.assign_add([0, 1])
+            # Each image has its own noise, whichever replica it is on: drawn for all of them, and the own ones taken.
+            replicas = tf.distribute.get_replica_context()
+            batch, *image = tf.unstack(tf.shape(x))
+            shape = tf.stack([patches, replicas.num_replicas_in_sync, batch // patches, *image])
+            noise = tf.random.stateless_normal(shape, self.noise_seed, stddev=self.input_std, dtype=x.dtype)
+            x = x + tf.reshape(noise[:, replicas.replica_id_in_sync_group], tf.shape(x))
+            self.noise_seed.assign_add(tf.constant([0, 1], tf.int64))
         else:
             x = x + tf.random.stateless_normal(tf.shape(x)[1:], [0, 0], stddev=self.input_std, dtype=x.dtype)
         for egm in self.egms:

@@ -79,8 +79,8 @@ class EgNet(tf.keras.Model):
 
         def enhance(stage, features):
             if stage == 1:
-                return self.egn1(features, quadrants(gradient), training=training)
-            return self.egn2(features, halves(gradient), training=training)
+                return self.egn1(features, quadrants(gradient), patches=4, training=training)
+            return self.egn2(features, halves(gradient), patches=2, training=training)
 
         return enhance
 
