@@ -343,7 +343,7 @@ def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfi
     checkpoints = Checkpoints(workdir, trainer, metadata)
     checkpoints.refuse_other_training()
     if is_chief(strategy):
-        _write_json(os.path.join(workdir, "config.json"), metadata)
+        write_json(os.path.join(workdir, "config.json"), metadata)
     store = open_images(source, sizes, cache_dir or os.path.join(workdir, "cache"))
 
     def make_batches(start_step):
@@ -691,17 +691,18 @@ def write_results(results, rows, out=None, csv_path=None):
     import io
 
     if out:
-        _write_json(out, results)
+        write_json(out, results)
     if csv_path:
         text = io.StringIO()
         table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-        _write_text(csv_path, text.getvalue())
+        write_text(csv_path, text.getvalue())
 
 
-def _write_json(path, value):
-    _write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+def write_json(path, value):
+    """Writes JSON as `write_text` does; numbers that are not finite as strings."""
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def _finite(value):
@@ -713,7 +714,7 @@ def _finite(value):
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _write_text(path, text):
+def write_text(path, text):
     """Writes a whole file or none."""
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

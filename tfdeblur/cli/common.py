@@ -111,6 +111,10 @@ def define_model(values):
         "A work directory of `tfdeblur train`, one of its checkpoints, or an export.",
         flag_values=values,
     )
+    define_weights(values)
+
+
+def define_weights(values):
     flags.DEFINE_enum(
         "weights",
         "last",

@@ -7,25 +7,45 @@ import sys
 from absl import flags
 
 from tfdeblur.cli import common
+from tfdeblur.data.images import IMAGE_SUFFIXES
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """Draws training over its steps. --workdir: all curves of one run in one picture (losses, gradient norms,
-learning rates, held-out PSNR). WORKDIR...: one scalar of one or several runs; those whose names differ only in a number
-after the last "-", their seed, share a colour."""
+SUMMARY = """What came out of trainings. WORKDIR... and a folder as --out: README.md and report.html with what each run
+costs and scores on DATA, pictures of all side by side, curves, and what the papers print. --workdir, or a picture as
+--out, draws training over its steps: all curves of one run in one picture, or of WORKDIR... one scalar; runs whose
+names differ only in a number after the last "-", their seed, share a colour."""
 
 
 def _define(values, argv):
     del argv
     flags.DEFINE_string("workdir", None, "The work directory of one run.", flag_values=values)
     flags.DEFINE_string(
-        "out", None, "Picture (.png) to write; with --workdir by default curves.png in it.", flag_values=values
+        "out",
+        None,
+        "Picture (.png) or folder to write; with --workdir by default curves.png in it.",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "scalar", None, "What to draw, as TensorBoard calls it; of WORKDIR... generator/loss.", flag_values=values
     )
 
+    common.define_data(values)
+    common.define_weights(values)
+    flags.DEFINE_string("protocol", "psnr,ssim", "Of the folder's table, see `tfdeblur evaluate`.", flag_values=values)
+    flags.DEFINE_string(
+        "photographs", None, "Folder of blurred photographs without truth to show in it, too.", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "departures", False, "Write all departures from the papers as one Markdown page to --out.", flag_values=values
+    )
+
 
 def _run(values, arguments):
+    if values.departures:
+        return _departures(values)
+    picture = values.out is None or values.out.lower().endswith(IMAGE_SUFFIXES)
+    if arguments and not picture and not values.workdir:
+        return _compare(values, arguments)
     if bool(values.workdir) == bool(arguments):
         raise DeblurError("name either --workdir DIR, or one or several WORKDIR...")
     if arguments and not values.out:
@@ -45,6 +65,28 @@ def _run(values, arguments):
     runner.check_targets(picture=out)
     write_image(out, picture)
     print(f"written: {out}")
+    return 0
+
+
+def _departures(values):
+    from tfdeblur import comparison, runner
+
+    if not values.out:
+        raise DeblurError("--out must be given")
+    runner.write_text(values.out, comparison.departures())
+    print(f"written: {values.out}")
+    return 0
+
+
+def _compare(values, runs):
+    from tfdeblur import comparison, metrics, runner
+    from tfdeblur.inference import load
+
+    protocols = metrics.get_protocols(values.protocol)
+    config = runner.config_of(load(runs[0], weights=values.weights))
+    source = runner.make_source(config, "test", **common.data_arguments(values))
+    for path in comparison.build(runs, source, protocols, values.out, values.photographs, values.weights):
+        print(f"written: {path}")
     return 0
 
 

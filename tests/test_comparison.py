@@ -1,0 +1,142 @@
+"""The report of several systems: its numbers are those of the runs, its page is whole, and so is what it gathers."""
+
+import base64
+import csv
+import json
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tfdeblur import comparison, metrics, runner, systems
+from tfdeblur.cli.main import main
+from tfdeblur.errors import DeblurError
+from tfdeblur.inference import load
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def built(trained_run, tmp_path_factory, make_pairs):
+    """(folder of a report of two runs of one training, the runs' scores)."""
+    folder = tmp_path_factory.mktemp("comparison")
+    runs = [folder / "first", folder / "second <b>"]
+    for run in runs:
+        shutil.copytree(trained_run, run)
+    pairs = folder / "pairs"
+    make_pairs(pairs, ["a", "b"])
+    (folder / "photographs").mkdir()
+    shutil.copy(pairs / "blur" / "a.png", folder / "photographs" / "mine.png")
+    results = {"data": {"source": "gopro", "pairs": 1111, "pairs_in_full": 1111}, "metrics": {"psnr": 12.5}}
+    (runs[0] / "results.json").write_text(json.dumps(results))
+    data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp"), "--blur_kind", "blur"]
+    arguments = [*map(str, runs), "--out", str(folder / "out"), "--photographs", str(folder / "photographs"), *data]
+    assert main(["report", *arguments]) == 0
+    deblurrer = load(trained_run)
+    source = runner.make_source(
+        runner.config_of(deblurrer), "test", blur_dir=data[1], sharp_dir=data[3], blur_kind="blur"
+    )
+    scores, _ = runner.evaluate(deblurrer, source, metrics.get_protocols("psnr,ssim"))
+    return folder / "out", scores
+
+
+def test_each_run_has_its_own_numbers(built):
+    folder, scores = built
+    (_, header, rows), *_ = comparison.tables((folder / "README.md").read_text())
+    assert [row[0] for row in rows] == ["first", "second <b>", "the blurred image"]
+    column = header.index("psnr")
+    assert (
+        rows[0][column:] == rows[1][column:] == [f"{scores['metrics']['psnr']:.2f}", f"{scores['metrics']['ssim']:.4f}"]
+    )
+    assert rows[2][column] == f"{scores['blurred']['psnr']:.2f}"
+    found = json.loads((folder / "results.json").read_text())["first"]
+    assert found["parameters"] == int(rows[0][header.index("parameters")].replace(",", "")) > 1000
+    assert found["macs"] > 1e8 and found["seconds"] > 0 and found["step"] == 6
+    assert 2e8 < found["peak_memory"] < 2e10  # bytes: TensorFlow alone takes more than the first
+
+
+def test_the_page_needs_nothing_but_itself(built):
+    folder, _ = built
+    page = (folder / "report.html").read_text()
+    assert re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,)', page) == [] and "http" not in page
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    assert sorted(map(base64.b64decode, pictures)) == sorted(path.read_bytes() for path in folder.glob("*.jpg"))
+    assert len(pictures) == 2 + 1 + 1  # the pairs, the photograph, the loss
+    assert "second &lt;b&gt;" in page and "second <b>" not in page
+
+
+def test_what_evaluate_left_in_a_run_stands_beside_the_papers(built):
+    folder, _ = built
+    tables = comparison.tables((folder / "README.md").read_text())
+    gopro = next(rows for heading, _, rows in tables if heading == "gopro")
+    here = {row[0]: row[-1] for row in gopro}
+    assert here["madn"] == "psnr 12.5000" and here["egnet"] == "not run" and here["DeblurGAN-v2"] == ""
+
+
+def test_the_papers_own_tables_are_there_with_all_their_cells(built):
+    folder, _ = built
+    found = comparison.tables((folder / "README.md").read_text())
+    own = comparison.tables((ROOT / "experiments" / "madn" / "README.md").read_text())
+    wanted = [(header, rows) for _, header, rows in own if "paper" in str((header, rows)).lower()]
+    assert wanted and [pair for pair in wanted if pair not in [(header, rows) for _, header, rows in found]] == []
+
+
+def test_tables_keep_empty_cells():
+    text = "# Title\n\n| a | b | c |\n|---|---|---|\n| 1 | | 3 |\n| | 5 | |\n\n## Next\n\nno table: a | b\n"
+    assert comparison.tables(text) == [("Title", ["a", "b", "c"], [["1", "", "3"], ["", "5", ""]])]
+
+
+def test_published_numbers_are_those_of_the_systems_and_no_column_mixes_papers():
+    with open(ROOT / "tfdeblur" / "published.tsv", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file, delimiter="\t"))
+    assert len({(line["method"], line["data"], line["metric"], line["paper"]) for line in lines}) == len(lines)
+    own = {
+        (line["paper"], line["metric"]): line["value"]
+        for line in lines
+        if line["method"] == line["paper"] and line["data"] == "gopro"
+    }
+    for name in ("madn", "improved_deblurgan", "two_way", "structures_guided", "egnet"):
+        assert float(own[name, "psnr"]) == systems.system(name).PAPER["gopro_psnr"]
+        assert float(own[name, "ssim"]) == systems.system(name).PAPER["gopro_ssim"]
+    deblurgan = [
+        line["value"]
+        for line in lines
+        if (line["method"], line["data"], line["metric"]) == ("deblurgan", "gopro", "psnr")
+    ]
+    assert sorted(deblurgan) == ["25.2363", "26.38", "28.70"]
+
+
+def test_the_box_is_the_one_with_the_largest_sum(monkeypatch):
+    monkeypatch.setattr(comparison, "_CROP", 3)
+    values = np.random.default_rng(0).random((7, 9))
+    box = comparison._busiest(values)
+    sums = {(top, left): values[top : top + 3, left : left + 3].sum() for top in range(5) for left in range(7)}
+    assert (box[0].start, box[1].start) == max(sums, key=sums.get) and box[0].stop - box[0].start == 3
+    assert comparison._busiest(values[:2, :1]) == (slice(0, 2), slice(0, 1))
+
+
+def test_two_runs_of_one_name_and_an_export_are_refused(trained_run, exported_run, tmp_path, capsys):
+    twin = tmp_path / trained_run.name
+    shutil.copytree(trained_run, twin)
+    assert main(["report", str(trained_run), str(twin), "--out", str(tmp_path / "out")]) == 1
+    assert f"two runs are called {trained_run.name}" in capsys.readouterr().err
+    with pytest.raises(DeblurError, match="is an export; name the work directory"):
+        comparison.build([str(exported_run)], None, [], str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_of_departures_is_up_to_date():
+    assert (ROOT / "docs" / "departures.md").read_text(encoding="utf-8") == comparison.departures(), (
+        "run: tfdeblur report --departures --out docs/departures.md"
+    )
+
+
+def test_departures_are_gathered_from_every_system():
+    page = comparison.departures()
+    for readme in (ROOT / "tfdeblur" / "systems").glob("*/README.md"):
+        for _, header, rows in comparison.tables(readme.read_text(encoding="utf-8")):
+            if header[0] == "Point":
+                assert [row for row in rows if " | ".join(row) not in page] == [], readme
+    assert page.count("\n## ") == len(systems.MODULES) - 1  # the ensemble's stand with EGNet's

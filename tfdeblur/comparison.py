@@ -1,0 +1,402 @@
+"""One report of several trained systems: what they cost and score here, and what the papers print, side by side."""
+
+import base64
+import csv
+import html
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import tfdeblur
+from tfdeblur import metrics, report, runner, systems
+from tfdeblur.data.images import images_by_name, read_image, write_image
+from tfdeblur.errors import DeblurError
+from tfdeblur.inference import load
+from tfdeblur.info import multiply_accumulates
+
+SIZE = (720, 1280)  # of the image whose cost is told
+_CROP = 256  # pixels a side of what the rows of pictures show
+_PAIRS = 3  # rows of held-out pairs
+_PACKAGE = pathlib.Path(tfdeblur.__file__).parent
+
+
+def build(runs, source, protocols, out, photographs=None, weights="last", seed=0):
+    """Scores and measures trained networks and writes README.md, report.html (self-contained) and results.json.
+
+    Args:
+      runs: work directories of trainings, or their checkpoints.
+      source: held-out pairs, see `runner.make_source`.
+      protocols: list of `metrics.Protocol`.
+      out: folder to make.
+      photographs: folder of blurred photographs without truth, or None.
+      weights: see `inference.load`.
+      seed: of the crops of protocols that cut them at random.
+
+    Returns:
+      The written paths of the two reports.
+    """
+    if os.path.isfile(out):
+        raise DeblurError(f"--out={out}: is a file; name a folder")
+    labels = _labels(runs)
+    shown = images_by_name(photographs) if photographs else {}
+    deblurrers = {label: load(run, weights=weights) for label, run in zip(labels, runs, strict=True)}
+    for label, deblurrer in deblurrers.items():
+        if not hasattr(deblurrer, "net"):
+            raise DeblurError(f"{label}: is an export; name the work directory of its training")
+    os.makedirs(out, exist_ok=True)
+    found = {}
+    for label, deblurrer in deblurrers.items():
+        runner.say(f"{label}: seconds and memory of a {SIZE[1]}x{SIZE[0]} image, in a process of its own")
+        cost = _measure_alone(deblurrer.path, weights)
+        padded = [-(-side // deblurrer.net.size_multiple) * deblurrer.net.size_multiple for side in SIZE]
+        scores, rows = runner.evaluate(deblurrer, source, protocols, seed)
+        found[label] = {
+            "system": deblurrer.metadata["config"]["system"],
+            "step": _step(deblurrer.path),
+            "parameters": deblurrer.net.count_params(),
+            "macs": multiply_accumulates(deblurrer.net, padded),
+            **cost,
+            "scores": scores,
+            "rows": rows,
+        }
+    document = _Document(out, "Deblurring networks side by side")
+    _cost_and_scores(document, found, source)
+    _pictures(document, deblurrers, found, source)
+    _photographs(document, deblurrers, shown)
+    _training(document, dict(zip(labels, runs, strict=True)))
+    published(document, _scored_elsewhere(dict(zip(labels, runs, strict=True)), deblurrers))
+    _ablations(document, {one["system"] for one in found.values()})
+    runner.write_json(os.path.join(out, "results.json"), found)
+    return document.write()
+
+
+# ------------------------------------------------------------------------------------------------ cost and scores
+
+
+def _labels(runs):
+    labels = [os.path.basename(os.path.abspath(run)) for run in runs]
+    double = sorted({label for label in labels if labels.count(label) > 1})
+    if double:
+        raise DeblurError(f"two runs are called {double[0]}: rename a folder, or they could not be told apart")
+    return labels
+
+
+def _step(checkpoint):
+    return int(re.search(r"ckpt-(\d+)$", checkpoint)[1])
+
+
+def measure(path, weights):
+    """{"seconds", "peak_memory"}: of restoring one image of SIZE, once the graph is there; bytes of the whole process's
+    largest resident memory up to then, or None where the system does not tell it. For a fresh process."""
+    deblurrer = load(path, weights=weights)
+    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    deblurrer.restore(image[:64, :64])  # traces
+    began = time.perf_counter()
+    deblurrer.restore(image)
+    seconds = time.perf_counter() - began
+    try:
+        status = pathlib.Path("/proc/self/status").read_text()  # getrusage would tell the parent's, if that is larger
+        memory = 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
+    except (OSError, TypeError):
+        memory = None
+    return {"seconds": seconds, "peak_memory": memory}
+
+
+def _measure_alone(path, weights):
+    program = (
+        f"import json; from tfdeblur import comparison; print(json.dumps(comparison.measure({path!r}, {weights!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
+        raise DeblurError(f"{path}: cannot be measured ({reason[0]})")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _cost_and_scores(document, found, source):
+    document.heading("What they cost and score here")
+    data = source.description
+    document.text(
+        f"Scored on {len(source)} held-out pairs of {data['source']} (blur kind {data['blur_kind']}), each protocol as "
+        f"`tfdeblur evaluate --protocol list` defines it. Seconds and memory: one {SIZE[1]}x{SIZE[0]} image on "
+        f"{runner.device()}, float32, the largest resident memory of a process of its own, TensorFlow included. The "
+        "networks are those of the runs, mostly narrower than the papers'."
+    )
+    columns = list(next(iter(found.values()))["scores"]["metrics"])
+    header = [
+        "run",
+        "system",
+        "steps",
+        "parameters",
+        "the paper's parameters",
+        "G multiply-accumulates",
+        "seconds",
+        "memory",
+    ]
+    rows, blurred = [], next(iter(found.values()))["scores"]["blurred"]
+    for label, one in found.items():
+        memory = f"{one['peak_memory'] / 2**30:.2f} GiB" if one["peak_memory"] else "not told"
+        rows.append(
+            [label, one["system"], one["step"], f"{one['parameters']:,}"]
+            + [systems.system(one["system"]).PAPER["parameters"], f"{one['macs'] / 1e9:.1f}", f"{one['seconds']:.2f}"]
+            + [memory, *(_number(one["scores"]["metrics"][name]) for name in columns)]
+        )
+    rows.append(["the blurred image", *[""] * 7, *(_number(blurred[name]) for name in columns)])
+    document.table([*header, *columns], rows)
+    for label, one in found.items():
+        for warning in one["scores"]["warnings"]:
+            document.text(f"{label}: {warning}")
+
+
+def _number(value):
+    return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
+
+
+# ------------------------------------------------------------------------------------------------ pictures
+
+
+def _pictures(document, deblurrers, found, source):
+    document.heading("The same held-out pictures")
+    document.text(
+        f"The {_CROP}x{_CROP} pixels (or all) in which blurred and sharp differ most, of evenly spaced pairs; the "
+        "numbers are the PSNR (protocol `psnr`) of the whole picture."
+    )
+    for index in np.unique(np.linspace(0, len(source) - 1, min(_PAIRS, len(source))).round().astype(int)):
+        blurred, sharp = source.pair(int(index))
+        box = _busiest(np.abs(blurred.astype(np.float32) - sharp).mean(axis=2))
+        row = [("blurred", metrics.psnr(blurred, sharp), blurred)]
+        for label, deblurrer in deblurrers.items():
+            restored = deblurrer.restore(blurred)
+            row.append((label, metrics.psnr(restored, sharp), restored))
+        cells = [(f"{label} {psnr:.2f} dB", image[box]) for label, psnr, image in row] + [("sharp", sharp[box])]
+        document.row(f"pair_{index}", source.names[index], cells)
+
+
+def _photographs(document, deblurrers, shown):
+    if not shown:
+        return
+    document.heading("Photographs without a truth")
+    document.text(f"The {_CROP}x{_CROP} pixels (or all) with the strongest edges. Nothing can be scored here: look.")
+    for number, (name, path) in enumerate(shown.items()):
+        blurred = read_image(path)
+        grey = blurred.astype(np.float32).mean(axis=2)
+        box = _busiest(np.hypot(*np.gradient(grey)) if min(grey.shape) > 1 else grey)
+        cells = [("blurred", blurred[box])]
+        cells += [(label, deblurrer.restore(blurred)[box]) for label, deblurrer in deblurrers.items()]
+        document.row(f"photograph_{number}", name, cells)
+
+
+def _busiest(values):
+    """The box (slices) of at most _CROP x _CROP places with the largest sum of float [H, W]."""
+    height, width = (min(_CROP, side) for side in values.shape)
+    sums = np.pad(values.astype(np.float64).cumsum(0).cumsum(1), [(1, 0), (1, 0)])
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    top, left = np.unravel_index(np.argmax(inside), inside.shape)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _training(document, runs):
+    document.heading("Training")
+    series = {"held_out/psnr": {}, "generator/loss": {}}
+    for label, run in runs.items():
+        scalars = report.read_scalars(run) if os.path.isdir(run) else {}
+        for tag, curves in series.items():
+            if tag in scalars:
+                curves[label] = [scalars[tag]]
+    for tag, curves in series.items():
+        if curves:
+            document.picture(tag.replace("/", "_"), f"{tag} over the steps", report.curves(curves, tag))
+    document.text("Losses are each system's own and cannot be compared with one another.")
+
+
+# ------------------------------------------------------------------------------------------------ what is published
+
+
+def published(document, ours):
+    """A table for each data set: a column for each paper, as each has a protocol of its own.
+
+    ours: {(system, data set): "PSNR / SSIM, protocols"} of what was scored here.
+    """
+    document.heading("Published, and scored here on the same data")
+    document.text(
+        "PSNR (dB) and SSIM as each paper prints them. Protocols differ from paper to paper, so compare within a "
+        "column only: DeblurGAN stands as 28.70, 26.38 and 25.24 dB in three of them."
+    )
+    with open(_PACKAGE / "published.tsv", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file, delimiter="\t"))
+    for data in dict.fromkeys(line["data"] for line in lines):
+        here = [line for line in lines if line["data"] == data]
+        columns = dict.fromkeys((line["paper"], line["place"], line["protocol"]) for line in here)
+        methods = sorted({line["method"] for line in here}, key=lambda name: (name not in systems.SYSTEMS, name))
+        rows = []
+        for method in methods:
+            cells = []
+            for column in columns:
+                values = {
+                    line["metric"]: line["value"]
+                    for line in here
+                    if line["method"] == method and (line["paper"], line["place"], line["protocol"]) == column
+                }
+                cells.append(f"{values['psnr']} / {values['ssim']}" if values else "")
+            ours_here = ours.get((method, data), "not run" if method in systems.SYSTEMS else "")
+            rows.append([method, *cells, ours_here])
+        document.heading(f"{data}", level=3)
+        header = [f"{paper}'s paper, {place}: {protocol}" for paper, place, protocol in columns]
+        document.table(["method", *header, "here"], rows)
+
+
+def _scored_elsewhere(runs, deblurrers):
+    """{(system, data set): text} from the results.json that `tfdeblur evaluate --out` left in a run's folder."""
+    ours = {}
+    for label, run in runs.items():
+        path = os.path.join(run, "results.json")
+        if not os.path.isfile(path):
+            continue
+        try:
+            with open(path, encoding="utf-8") as file:
+                results = json.load(file)
+            data, scores = results["data"], results["metrics"]
+            in_full = data["pairs"] == data.get("pairs_in_full", data["pairs"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DeblurError(f"{path}: not what `tfdeblur evaluate --out` writes; remove it") from error
+        if in_full:
+            system = deblurrers[label].metadata["config"]["system"]
+            ours[system, data["source"]] = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    return ours
+
+
+def _ablations(document, names):
+    """The tables of the systems' experiments that hold a paper's numbers, ours beside them."""
+    folder = _PACKAGE / "experiments"
+    folder = folder if folder.is_dir() else _PACKAGE.parent / "experiments"
+    document.heading("The papers' tables")
+    for name in sorted(names):
+        path = folder / name / "README.md"
+        if not path.is_file():
+            continue
+        for heading, header, rows in tables(path.read_text(encoding="utf-8")):
+            if any("paper" in cell.lower() for cell in [*header, *(cell for row in rows for cell in row)]):
+                document.heading(f"{name}: {heading}", level=3)
+                document.table(header, rows)
+
+
+def tables(markdown):
+    """[(the heading above, header, rows)] of the tables of a Markdown text; cells as they stand there."""
+    found, heading, block = [], "", []
+    for line in [*markdown.splitlines(), ""]:
+        if line.startswith("|"):
+            block.append([cell.strip() for cell in line.strip()[1:-1].split("|")])
+            continue
+        if len(block) > 2:
+            found.append((heading, block[0], block[2:]))
+        block = []
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ departures
+
+
+def departures():
+    """One Markdown page of every system's counts and departures from its paper, out of the systems' READMEs."""
+    lines = [
+        "# Where this package departs from the papers, and why",
+        "",
+        "Gathered from the systems' READMEs by `tfdeblur report --departures --out FILE`: change it there. What a",
+        "paper leaves open had to be chosen; widths were chosen by their totals, which stand in the first table of",
+        "each system beside the published ones.",
+    ]
+    for readme in sorted((_PACKAGE / "systems").glob("*/README.md")):
+        text = readme.read_text(encoding="utf-8")
+        title = text.splitlines()[0].lstrip("# ")
+        chosen = [
+            found
+            for found in tables(text)
+            if found[1][0] in ("", "Point", "point") or "departure" in found[0].lower() or "widths" in found[0].lower()
+        ]
+        lines += ["", f"## {title} (`{readme.parent.name}`)", ""]
+        lines.append(f"[{title}'s README](../tfdeblur/systems/{readme.parent.name}/README.md)")
+        for heading, header, rows in chosen:
+            name = "Counts" if not header[0] else "Readings and departures" if heading == title else heading
+            lines += ["", f"{name}:", "", *_markdown_table(header, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(header, rows):
+    return [f"| {' | '.join(map(str, row))} |" for row in (header, ["---"] * len(header), *rows)]
+
+
+# ------------------------------------------------------------------------------------------------ Markdown and HTML
+
+
+class _Document:
+    """Headings, texts, tables and pictures in order, written as Markdown with picture files and as one HTML file."""
+
+    def __init__(self, folder, title):
+        self._folder = folder
+        self._markdown = [f"# {title}"]
+        self._html = [f"<h1>{html.escape(title)}</h1>"]
+        self._title = title
+
+    def heading(self, text, level=2):
+        self._markdown.append(f"{'#' * level} {text}")
+        self._html.append(f"<h{level}>{_inline(text)}</h{level}>")
+
+    def text(self, text):
+        self._markdown.append(text)
+        self._html.append(f"<p>{_inline(text)}</p>")
+
+    def table(self, header, rows):
+        self._markdown.append("\n".join(_markdown_table(header, rows)))
+        parts = ["<tr>" + "".join(f"<th>{_inline(cell)}</th>" for cell in header) + "</tr>"]
+        parts += ["<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+        self._html.append(f"<div class=wide><table>{''.join(parts)}</table></div>")
+
+    def picture(self, name, caption, image):
+        path = os.path.join(self._folder, f"{name}.jpg")
+        write_image(path, image)
+        encoded = base64.b64encode(pathlib.Path(path).read_bytes()).decode()
+        self._markdown.append(f"![{caption}]({name}.jpg)")
+        self._html.append(
+            f'<figure><img src="data:image/jpeg;base64,{encoded}" alt="{html.escape(caption)}">'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        )
+
+    def row(self, name, caption, cells):
+        """cells: [(caption, uint8 RGB)] side by side, each caption above its image."""
+        width = max(image.shape[1] for _, image in cells)
+        columns = [report.contact_sheet([(text, [image])], width)[:, : width + 12] for text, image in cells]
+        self.picture(name, caption, np.concatenate(columns, axis=1))
+
+    def write(self):
+        paths = [os.path.join(self._folder, name) for name in ("README.md", "report.html")]
+        page = (
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(self._title)}</title>'
+            f"<style>{_STYLE}</style></head><body>{''.join(self._html)}</body></html>\n"
+        )
+        for path, text in zip(paths, ("\n\n".join(self._markdown) + "\n", page), strict=True):
+            runner.write_text(path, text)
+        return paths
+
+
+def _inline(cell):
+    """A Markdown cell as HTML: code, links and emphasis."""
+    text = html.escape(str(cell), quote=False)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
+    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
+
+
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;font-size:13px}td,th{border:1px solid #ccc;padding:3px 8px;text-align:left;"
+    "vertical-align:top}th{background:#f2f2f2}.wide{overflow-x:auto}img{max-width:100%}figure{margin:1em 0}"
+    "figcaption{color:#666;font-size:13px}"
+)
