@@ -1,4 +1,4 @@
-# make test | test-slow | demo | lint | wheel [PYTHON=python3.12] [VENV=.venv-row2]
+# make test | test-slow | demo | compare | lint | wheel [PYTHON=python3.12] [VENV=.venv-row2]
 # The first call builds VENV from PYTHON, later calls only run.
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ CONSTRAINTS := constraints/row$(ROW).txt
 # means a venv that is missing, half installed or another Python's, and it is built from scratch.
 STAMP := $(VENV)/installed-$(MINOR)
 
-.PHONY: test test-slow demo lint wheel
+.PHONY: test test-slow demo compare lint wheel
 
 # Two processes: the time goes into tracing, which is Python. A class stays in one, for its fixtures.
 test: $(STAMP)
@@ -27,6 +27,10 @@ test-slow: $(STAMP)
 
 demo: $(STAMP)
 	$(VENV)/bin/tfdeblur demo --out runs/demo
+
+# About an hour on two cores; the same command goes on where it was interrupted.
+compare: $(STAMP)
+	TFDEBLUR=$(VENV)/bin/tfdeblur experiments/compare/run.sh runs/compare
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

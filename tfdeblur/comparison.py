@@ -16,6 +16,7 @@ import numpy as np
 import tfdeblur
 from tfdeblur import metrics, report, runner, systems
 from tfdeblur.data.images import images_by_name, read_image, write_image
+from tfdeblur.data.photographs import REAL_BLUR, photograph
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import load
 from tfdeblur.info import multiply_accumulates
@@ -34,7 +35,7 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
       source: held-out pairs, see `runner.make_source`.
       protocols: list of `metrics.Protocol`.
       out: folder to make.
-      photographs: folder of blurred photographs without truth, or None.
+      photographs: folder of blurred photographs without truth; None: those inside scikit-image.
       weights: see `inference.load`.
       seed: of the crops of protocols that cut them at random.
 
@@ -44,7 +45,7 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
     if os.path.isfile(out):
         raise DeblurError(f"--out={out}: is a file; name a folder")
     labels = _labels(runs)
-    shown = images_by_name(photographs) if photographs else {}
+    shown = images_by_name(photographs) if photographs else dict.fromkeys(REAL_BLUR)
     deblurrers = {label: load(run, weights=weights) for label, run in zip(labels, runs, strict=True)}
     for label, deblurrer in deblurrers.items():
         if not hasattr(deblurrer, "net"):
@@ -179,12 +180,10 @@ def _pictures(document, deblurrers, found, source):
 
 
 def _photographs(document, deblurrers, shown):
-    if not shown:
-        return
     document.heading("Photographs without a truth")
     document.text(f"The {_CROP}x{_CROP} pixels (or all) with the strongest edges. Nothing can be scored here: look.")
     for number, (name, path) in enumerate(shown.items()):
-        blurred = read_image(path)
+        blurred = read_image(path) if path else photograph(name)
         grey = blurred.astype(np.float32).mean(axis=2)
         box = _busiest(np.hypot(*np.gradient(grey)) if min(grey.shape) > 1 else grey)
         cells = [("blurred", blurred[box])]

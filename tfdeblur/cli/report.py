@@ -33,7 +33,10 @@ def _define(values, argv):
     common.define_weights(values)
     flags.DEFINE_string("protocol", "psnr,ssim", "Of the folder's table, see `tfdeblur evaluate`.", flag_values=values)
     flags.DEFINE_string(
-        "photographs", None, "Folder of blurred photographs without truth to show in it, too.", flag_values=values
+        "photographs",
+        None,
+        "Folder of blurred photographs without truth to show there, too; default: one inside scikit-image.",
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "departures", False, "Write all departures from the papers as one Markdown page to --out.", flag_values=values
