@@ -1,4 +1,4 @@
-"""The structures-guided GAN, as `make compare` trains it beside the other four: a fair small-scale comparison and no more.
+"""The structures-guided GAN, as `make compare` trains it beside the others: a fair small-scale comparison and no more.
 
     tfdeblur train --config compare/structures_guided --workdir runs/compare/structures_guided
 
