@@ -280,15 +280,15 @@ def _decode(data, name):
 
 def _decode_16_bit(data, image, bits, name):
     """(uint16 [H, W] or [H, W, 2, 3 or 4], whether that is grey) of a PNG or TIFF; PIL would reduce colour to 8 bit."""
-    cv2 = _cv2()
     tags = image.tag_v2 if image.format == "TIFF" else {}
-    planes = tags.get(284) == 2 and image.mode not in _GREY_MODES
+    if tags.get(284) == 2 and image.mode not in _GREY_MODES:
+        raise DeblurError(f"{name}: holds {bits}-bit values in separate planes; save it interleaved")
+    cv2 = _cv2()
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if bits != 16 or planes or (samples is not None and samples.dtype != np.uint16):
-        held = f"{bits}-bit values{' in separate planes' if planes else ''}"
-        raise DeblurError(f"{name}: holds {held}; save it with 8 or 16 bit, interleaved")
     if samples is None:
         raise DeblurError(f"{name}: damaged, cannot be decoded; copy it again")
+    if bits != 16 or samples.dtype != np.uint16:
+        raise DeblurError(f"{name}: holds {bits}-bit values; convert it to 8 or 16 bit")
     if samples.ndim == 2:
         samples = 65535 - samples if tags.get(262) == 0 else samples  # white is 0
         if (clear := image.info.get("transparency")) is not None:
