@@ -125,7 +125,7 @@ def plan(arguments, out, figure=None, keep_format=False):
         targets = [os.path.join(out, result) for result in results[name]]
         beside = folders.get(os.path.realpath(os.path.dirname(targets[0])))
         if beside:
-            raise DeblurError(f"--out={out}: {targets[0]} would lie in the folder of {beside}; name another folder")
+            raise DeblurError(f"--out={out}: {targets[0]} would lie beside the input {beside}; name another folder")
         if name in clashing:
             failures.append(f"{path}: {targets[-1]} would be another's, too; restore it into another folder")
         else:

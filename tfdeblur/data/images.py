@@ -237,9 +237,10 @@ def _decode(data, name):
     if width * height > _PIXELS_A_BYTE.get(kind, MAX_PIXELS) * len(data):
         raise DeblurError(f"{name}: damaged: its {len(data)} bytes cannot hold the {width}x{height} pixels it claims")
     if kind == "PNG":
-        image.verify()  # PIL decodes without a look at the checksums
+        image.verify()  # the checksums, as OpenCV says on stderr what it finds
         image = _open(io.BytesIO(data), name)
-        image.load()  # EXIF may come after the pixels
+        if "exif" not in image.info and b"eXIf" in data:
+            image.load()  # it comes after the pixels
     notes = ["holds several pictures: the first was taken"] if getattr(image, "is_animated", False) else []
     exif, orientation = _found_exif(image)
     if image.mode == "CMYK":
@@ -250,8 +251,8 @@ def _decode(data, name):
         )
 
     bits = {"PNG": lambda: data[24], "TIFF": lambda: max(image.tag_v2.get(258, (1,)))}.get(kind, lambda: 8)()
-    if bits > 8 and image.mode != "CMYK":
-        samples, grey = _decode_16_bit(data, image, bits, name)
+    if kind == "PNG" or (bits > 8 and image.mode != "CMYK"):
+        samples, grey = _decode_by_opencv(data, image, bits, name)
     else:
         grey = image.mode in _GREY_MODES
         wanted = ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
@@ -278,21 +279,27 @@ def _decode(data, name):
     return Photograph(pixels, alpha, grey, profile, exif, tuple(notes))
 
 
-def _decode_16_bit(data, image, bits, name):
-    """(uint16 [H, W] or [H, W, 2, 3 or 4], whether that is grey) of a PNG or TIFF; PIL would reduce colour to 8 bit."""
+def _decode_by_opencv(data, image, bits, name):
+    """(uint8 or uint16 [H, W] or [H, W, 2, 3 or 4], whether that is grey) of a PNG or a 16-bit TIFF.
+
+    PIL would reduce 16-bit colour to 8 bit, and leave black what a PNG does not hold.
+    """
     tags = image.tag_v2 if image.format == "TIFF" else {}
     if tags.get(284) == 2 and image.mode not in _GREY_MODES:
         raise DeblurError(f"{name}: holds {bits}-bit values in separate planes; save it interleaved")
     cv2 = _cv2()
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    encoded = _png_of_pixels(data) if image.format == "PNG" else data
+    samples = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None:
         raise DeblurError(f"{name}: damaged, cannot be decoded; copy it again")
-    if bits != 16 or samples.dtype != np.uint16:
+    if bits not in (1, 2, 4, 8, 16) or samples.dtype != (np.uint16 if bits == 16 else np.uint8):
         raise DeblurError(f"{name}: holds {bits}-bit values; convert it to 8 or 16 bit")
     if samples.ndim == 2:
         samples = 65535 - samples if tags.get(262) == 0 else samples  # white is 0
         if (clear := image.info.get("transparency")) is not None:
-            samples = np.stack([samples, np.where(samples == clear, 0, 65535).astype(np.uint16)], axis=2)
+            most = np.iinfo(samples.dtype).max
+            alpha = np.where(samples == clear * (most // (2**bits - 1)), 0, most).astype(samples.dtype)
+            samples = np.stack([samples, alpha], axis=2)
         return samples, True
     if samples.shape[2] == 3:
         return cv2.cvtColor(samples, cv2.COLOR_BGR2RGB), False
@@ -302,9 +309,21 @@ def _decode_16_bit(data, image, bits, name):
     if not image.has_transparency_data:  # a fourth channel of no stated meaning
         return samples[..., :3], False
     if tags.get(338) == (1,):  # premultiplied
-        alpha = np.maximum(samples[..., 3:].astype(np.uint32), 1)
-        samples[..., :3] = np.minimum((samples[..., :3] * np.uint32(65535) + alpha // 2) // alpha, 65535)
+        wide = samples.astype(np.uint32)
+        alpha = np.maximum(wide[..., 3:], 1)
+        samples[..., :3] = np.minimum((wide[..., :3] * 65535 + alpha // 2) // alpha, 65535)
     return samples, False
+
+
+def _png_of_pixels(data):
+    """A PNG without what its pixels do not need, such as profiles and animations, on which OpenCV would remark."""
+    kept, position = [data[:8]], 8
+    while position < len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        if data[position + 4 : position + 8] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
 
 
 def _found_exif(image):
