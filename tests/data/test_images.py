@@ -464,17 +464,17 @@ def test_odd_kinds_of_tiff(tmp_path):
     unstated = read(tmp_path, tiff_of(premultiplied, extrasamples=["unspecified"]))
     assert unstated.alpha is None and unstated.pixels.tolist() == premultiplied[..., :3].tolist()
     for data, words in [
-        (tiff_of(np.moveaxis(rgb16(), 2, 0), planarconfig="separate"), "separate planes"),
-        (tiff_of(rgb16()[..., 0].astype(np.float32)), "'F'"),
+        (tiff_of(np.moveaxis(rgb16(), 2, 0), photometric="rgb", planarconfig="separate"), "separate planes"),
+        (tiff_of(rgb16()[..., 0].astype(np.float32)), "floating-point"),
         (tiff_of(rgb16().astype(np.int16)), "cannot be read"),
-        (tiff_of(rgb16()[..., 0].astype(np.uint32)), "damaged, or of a kind"),
+        (tiff_of(rgb16()[..., 0].astype(np.uint32)), "32-bit"),
     ]:
         (tmp_path / "odd.tif").write_bytes(data)
         message = error_of(read_photograph, tmp_path / "odd.tif")
         assert "odd.tif" in message and words in message
     planes = np.moveaxis(rgb16().astype(np.uint8), 2, 0)
     np.testing.assert_array_equal(
-        read(tmp_path, tiff_of(planes, planarconfig="separate")).pixels, np.moveaxis(planes, 0, 2)
+        read(tmp_path, tiff_of(planes, photometric="rgb", planarconfig="separate")).pixels, np.moveaxis(planes, 0, 2)
     )
 
 

@@ -246,9 +246,8 @@ def _decode(data, name):
     if image.mode == "CMYK":
         notes.append("CMYK: made 8-bit RGB without its colour profile, colours may shift")
     elif image.mode not in _GREY_MODES + _COLOUR_MODES:
-        raise DeblurError(
-            f"{name}: its values are of the kind {image.mode!r}; convert it to RGB or grey of 8 or 16 bit"
-        )
+        held = {"I": "32-bit integers", "F": "floating-point numbers"}.get(image.mode, image.mode)
+        raise DeblurError(f"{name}: holds {held}; convert it to RGB or grey of 8 or 16 bit")
 
     bits = {"PNG": lambda: data[24], "TIFF": lambda: max(image.tag_v2.get(258, (1,)))}.get(kind, lambda: 8)()
     if kind == "PNG" or (bits > 8 and image.mode != "CMYK"):
