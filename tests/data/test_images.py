@@ -261,6 +261,13 @@ def test_the_header_of_16_bit_colour(tmp_path):
     assert image_header(tmp_path / "a.png") == (3, 4, False, 16)
 
 
+def test_the_header_of_png_and_jpeg_is_read_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "decode_photograph", lambda data, name: pytest.fail("decoded"))
+    for kind in ("png", "jpeg"):
+        (tmp_path / "a.img").write_bytes(encoded(RED_THEN_BLUE, kind, exif=orientation(6)))
+        assert image_size(tmp_path / "a.img") == (6, 4)
+
+
 def test_an_image_is_read_out_of_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("in/red.png", encoded(RED_THEN_BLUE, "png"))
@@ -364,6 +371,23 @@ def test_every_orientation_is_turned_with_its_alpha(tmp_path, orientation):
         np.testing.assert_array_equal(photograph.alpha, expected, name)
         assert image_size(tmp_path / name) == expected.shape, name
         assert opened_exif(photograph.exif or b"").get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
+def test_xmp_does_not_turn(tmp_path, kind):
+    from PIL import PngImagePlugin
+
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+    options = {"xmp": xmp.encode()}
+    if kind == "png":
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
+    elif kind == "tiff":
+        options = {"tiffinfo": {700: xmp.encode()}}
+    data = encoded(RED_THEN_BLUE, kind, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getexif()[0x0112] == 6  # PIL's opinion
+    assert read(tmp_path, data).pixels.shape == (4, 6, 3) and image_size(tmp_path / "a.img") == (4, 6)
 
 
 def test_exif_after_the_pixels_counts(tmp_path):

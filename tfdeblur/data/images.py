@@ -24,7 +24,8 @@ from tfdeblur.errors import DeblurError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # The largest image that is decoded: above what cameras give (400 megapixels by pixel shift), and 2 GB while PIL
-# decodes it. What claims to be larger is refused from its header.
+# decodes it. What claims to be larger is refused from its header. PIL itself refuses WebP and 8-bit TIFF from 179
+# megapixels on, by a limit for the whole process, which is not ours to change.
 MAX_PIXELS = 2**29
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -198,7 +199,8 @@ def decode_photograph(data, name):
     except MemoryError as error:
         raise DeblurError(f"{name}: too large for the memory") from error
     except Exception as error:  # PIL and OpenCV have many kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())
+        reason = reason if " " in reason else repr(error)
         raise DeblurError(f"{name}: damaged, or of a kind that cannot be read ({reason})") from error
 
 
@@ -207,9 +209,10 @@ def _open(file, name):
     from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
     del BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # they are in Image.OPEN now
+    file.seek(0)
     start = file.read(32)
     file.seek(0)
-    # Not Image.open: it refuses 179 megapixels, and its limit is one for the whole process.
+    # Not Image.open, which warns of 89 megapixels and refuses 179.
     for kind in ("PNG", "JPEG", "TIFF", "WEBP", "BMP"):
         factory, accept = Image.OPEN[kind]
         if accept(start):
@@ -220,6 +223,9 @@ def _open(file, name):
         _refuse_size([1 + int.from_bytes(start[at : at + 3], "little") for at in (24, 27)], name)
     image = factory(file, "")
     _refuse_size(image.size, name)
+    # Where EXIF has no orientation PIL would take XMP's, which OpenCV and browsers do not look at.
+    for xmp in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(xmp, None)
     return image
 
 
@@ -249,13 +255,13 @@ def _decode(data, name):
         held = {"I": "32-bit integers", "F": "floating-point numbers"}.get(image.mode, image.mode)
         raise DeblurError(f"{name}: holds {held}; convert it to RGB or grey of 8 or 16 bit")
 
-    bits = {"PNG": lambda: data[24], "TIFF": lambda: max(image.tag_v2.get(258, (1,)))}.get(kind, lambda: 8)()
+    bits = data[24] if kind == "PNG" else max(image.tag_v2.get(258, (1,))) if kind == "TIFF" else 8
     if kind == "PNG" or (bits > 8 and image.mode != "CMYK"):
         samples, grey = _decode_by_opencv(data, image, bits, name)
     else:
         grey = image.mode in _GREY_MODES
         wanted = ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
-        samples = np.asarray(image.convert(wanted))
+        samples = np.array(image.convert(wanted))
     if kind != "TIFF" and orientation in _TURNS:  # both decoders turn TIFF by themselves
         swap, rows, columns = _TURNS[orientation]
         samples = (np.swapaxes(samples, 0, 1) if swap else samples)[::rows, ::columns]
@@ -269,7 +275,7 @@ def _decode(data, name):
         if image.mode != "CMYK":
             notes.append("its colour profile is of another colour space: left out")
         profile = None
-    if exif:
+    if exif is not None:
         try:
             exif = _upright(exif, width, height)
         except (struct.error, KeyError):
@@ -326,7 +332,7 @@ def _png_of_pixels(data):
 
 
 def _found_exif(image):
-    """(the EXIF of a PIL image as bytes or None, its orientation); b"" for EXIF that PIL cannot make sense of."""
+    """(the EXIF of a PIL image as bytes or None, its orientation); b"" where PIL cannot make sense of it."""
     from PIL import Image
 
     block = image.info.get("exif")
@@ -338,7 +344,7 @@ def _found_exif(image):
             made.update(kept)
             block = made.tobytes()
     except Exception:  # of many kinds: a photograph is worth more than a damaged remark on it
-        return b"damaged", 1
+        return b"", 1
     return block and block.removeprefix(b"Exif\0\0"), orientation
 
 
