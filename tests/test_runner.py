@@ -14,7 +14,7 @@ import tfdeblur
 from tests.conftest import load_experiment
 from tfdeblur import metrics, report, runner, systems
 from tfdeblur.compat import ROW, tf
-from tfdeblur.data.images import read_image, write_image
+from tfdeblur.data.images import Photograph, read_image, read_photograph, write_image, write_photograph
 from tfdeblur.data.sources import folder_pairs, gopro_pairs
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import Deblurrer
@@ -377,6 +377,56 @@ def test_side_by_side_is_before_and_after(tmp_path):
     assert runner.deblur_files(Deblurrer(lambda images: 2.0 * images), jobs, side_by_side=True) == []
     picture = read_image(tmp_path / "out.png")
     np.testing.assert_array_equal(picture, np.concatenate([image, 2 * image], axis=1))
+
+
+class Darker:
+    """Halves what it is given, and adds 0 to red, 1 to green and 2 to blue."""
+
+    def restore(self, image):
+        return (image // 2 + np.arange(3)).astype(image.dtype)
+
+
+def test_what_a_photograph_holds_beside_its_pixels_stays(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    alpha = rng.integers(0, 65536, (5, 7), np.uint16)
+    grey = np.repeat(rng.integers(0, 65536, (5, 7, 1), np.uint16), 3, 2)
+    profile = bytes(16) + b"GRAY" + bytes(200)
+    exif = b"II*\0\x08\0\0\0" + bytes(6)  # an empty directory
+    write_photograph(tmp_path / "a.png", Photograph(grey, alpha, True, profile, exif))
+    colour = rng.integers(0, 65536, (5, 7, 3), np.uint16)
+    for name in ("b.png", "c.png"):
+        write_photograph(tmp_path / name, Photograph(colour, alpha))
+    names = {"a.png": "a.png", "b.png": "b.jpg", "c.png": "c.jpg"}
+    jobs = [(str(tmp_path / source), str(tmp_path / "o" / target)) for source, target in names.items()]
+    assert runner.deblur_files(Darker(), jobs) == []
+    restored = read_photograph(tmp_path / "o" / "a.png")
+    np.testing.assert_array_equal(restored.pixels, grey // 2 + 1)
+    np.testing.assert_array_equal(restored.alpha, alpha)
+    assert (restored.grey, restored.icc_profile, restored.exif) == (True, profile, exif)
+    said = [line for line in capsys.readouterr().err.splitlines() if "cannot hold" in line]
+    b, c = (str(tmp_path / name) for name in ("b.png", "c.png"))
+    assert said == [f"{b}, {c}: JPEG cannot hold its 16 bits, alpha: left out; PNG can"]
+
+
+def test_pictures_of_grey_alpha_and_16_bit(tmp_path):
+    rng = np.random.default_rng(0)
+    alpha = rng.integers(0, 65536, (5, 7), np.uint16)
+    grey = np.repeat(rng.integers(0, 65536, (5, 7, 1), np.uint16), 3, 2)
+    write_photograph(tmp_path / "a.png", Photograph(grey, alpha, True))
+    drawn = []
+
+    def draw(image):
+        drawn.append(image)
+        return image, "a line"
+
+    job = tuple(str(tmp_path / name) for name in ("a.png", "both.png", "picture.png"))
+    assert runner.deblur_files(Darker(), [job], side_by_side=True, draw=draw) == []
+    both = read_photograph(tmp_path / "both.png")
+    np.testing.assert_array_equal(both.pixels, np.concatenate([grey, grey // 2 + 1], axis=1))
+    np.testing.assert_array_equal(both.alpha, np.concatenate([alpha, alpha], axis=1))
+    np.testing.assert_array_equal(drawn[0], np.round(grey / 257))
+    assert drawn[0].dtype == np.uint8
+    np.testing.assert_array_equal(read_image(tmp_path / "picture.png"), drawn[0])
 
 
 # ----------------------------------------------------------------------------------------- make_source

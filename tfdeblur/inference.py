@@ -61,10 +61,10 @@ class Deblurrer:
         """Restores one image.
 
         Args:
-          image: uint8 [H, W, 3] in 0 .. 255 or float [H, W, 3] in [0, 1], RGB, any size from 1x1.
+          image: uint8 [H, W, 3] in 0 .. 255, uint16 in 0 .. 65535 or float in [0, 1], RGB, any size from 1x1.
 
         Returns:
-          An array of the same shape and dtype, clipped to the range; uint8 is rounded.
+          An array of the same shape and dtype, clipped to the range; integers are rounded.
 
         Raises:
           DeblurError: another shape or dtype, or float values that are not finite or outside [0, 1].
@@ -74,6 +74,9 @@ class Deblurrer:
             raise DeblurError(f"an image of shape {image.shape}: need [height, width, 3], RGB")
         if image.dtype == np.uint8:
             return to_uint8(self._run(uint8_to_01(image))).numpy()
+        if image.dtype == np.uint16:
+            restored = self._run(image.astype(np.float32) / 65535.0).numpy()
+            return np.round(np.clip(restored, 0.0, 1.0) * 65535.0).astype(np.uint16)
         if not np.issubdtype(image.dtype, np.floating):
             raise DeblurError(f"an image of dtype {image.dtype}: need uint8, or float in [0, 1]")
         if not np.isfinite(image).all():

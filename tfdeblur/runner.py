@@ -1,6 +1,7 @@
 """Joins systems, data, training and metrics: `train` and `evaluate` as functions."""
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import operator
@@ -16,7 +17,7 @@ import tfdeblur
 from tfdeblur import metrics, systems
 from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, precision, tf
 from tfdeblur.data import layouts, prepared, records, shaken, sources
-from tfdeblur.data.images import IMAGE_SUFFIXES, read_image, some_of, write_image
+from tfdeblur.data.images import IMAGE_SUFFIXES, read_photograph, some_of, write_image, write_photograph
 from tfdeblur.data.layouts import BLUR_KINDS
 from tfdeblur.data.mixed import MixedSource
 from tfdeblur.data.pipeline import AUGMENTATIONS, batches
@@ -761,7 +762,7 @@ def config_of(deblurrer):
 
 
 def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
-    """Restores image files one by one.
+    """Restores image files one by one; alpha, grey, depth, colour profile and EXIF stay where the output can hold them.
 
     Args:
       deblurrer: has `restore`.
@@ -770,17 +771,20 @@ def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
       draw: uint8 image -> (uint8 picture, line), see `report.figure_of`; or None.
 
     Returns:
-      One line for each file that failed; the others are written.
+      One line for each file that failed; the others are written. What a file or format could not hold is said at the
+      end, in one line for all files that share it.
     """
-    failures = []
+    failures, notes = [], {}
     for source_path, target, *pictures in progress(jobs, "deblur"):
         try:
-            image = read_image(source_path)
-            restored = deblurrer.restore(image)
+            blurred = read_photograph(source_path)
+            restored = dataclasses.replace(blurred, pixels=deblurrer.restore(blurred.pixels))
             os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-            write_image(target, np.concatenate([image, restored], axis=1) if side_by_side else restored)
+            lost = write_photograph(target, _beside(blurred, restored) if side_by_side else restored)
+            for note in (*blurred.notes, *lost):
+                notes.setdefault(note, []).append(source_path)
             for path in pictures:
-                picture, line = draw(image)
+                picture, line = draw(blurred.as_8_bit())
                 write_image(path, picture)
                 say(f"{path}: {line}")
         except DeblurError as error:
@@ -790,4 +794,13 @@ def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
         except (MemoryError, tf.errors.OpError) as error:
             reason = "too large for the memory" if isinstance(error, MemoryError) else error.message.splitlines()[0]
             failures.append(f"{source_path}: {reason}")
+    for note, paths in notes.items():
+        say(f"{some_of(paths)}: {note}")
     return failures
+
+
+def _beside(before, after):
+    """Two photographs of one size side by side; without EXIF, which tells of one of them."""
+    pixels = np.concatenate([before.pixels, after.pixels], axis=1)
+    alpha = None if before.alpha is None else np.concatenate([before.alpha, after.alpha], axis=1)
+    return dataclasses.replace(after, pixels=pixels, alpha=alpha, exif=None)

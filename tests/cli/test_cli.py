@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, one line on stderr, files where they should be."""
 
 import csv
+import itertools
 import json
 import os
 import pathlib
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 
 import tfdeblur
+from tfdeblur.cli import deblur
 from tfdeblur.cli.common import config_path
 from tfdeblur.cli.main import COMMANDS, main
-from tfdeblur.data.images import read_image, write_image
+from tfdeblur.data.images import Photograph, read_image, read_photograph, write_image, write_photograph
 from tfdeblur.data.photographs import photograph
 from tfdeblur.data.shake import blur
+from tfdeblur.errors import DeblurError
 from tfdeblur.training import checkpoints
 
 TINY = [
@@ -280,14 +283,95 @@ def test_deblur_refusals(trained, tmp_path, capsys):
     model = ["--model", trained, "--out", tmp_path / "out"]
     fails(capsys, ["deblur", *model], "no input")
     fails(capsys, ["deblur", tmp_path / "none.png", *model], "none.png")
-    fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path], "overwrite")
+    fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path], "--out", "beside the input")
     fails(capsys, ["deblur", tmp_path / "a.png", "--model", tmp_path, "--out", tmp_path / "out"], "no checkpoint")
     fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path / "a.jpg"], "is a file")
     assert not (tmp_path / "out").exists()
     # what can be done is done
-    fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "a.png", *model], "a.png", "a.jpg")
-    assert os.listdir(tmp_path / "out") == ["a.png"]
     fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "none.png", *model], "none.png")
+    assert os.listdir(tmp_path / "out") == ["a.png"]
+
+
+def planned(folder, names, **options):
+    """{input: [its results below --out]} of empty files with these names, and the lines of what is left out."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    jobs, failures = deblur.plan([str(folder / name) for name in names], str(folder / "out"), **options)
+    below = {source: [os.path.relpath(target, folder / "out") for target in targets] for source, *targets in jobs}
+    return {os.path.relpath(source, folder): targets for source, targets in below.items()}, failures
+
+
+def test_results_of_one_name_keep_their_inputs_suffix(tmp_path):
+    expected = {"a.jpg": ["a.jpg.png"], "a.png": ["a.png.png"], "b.jpg": ["b.png"]}
+    for names in itertools.permutations(expected):
+        assert planned(tmp_path, names) == (expected, [])
+    # a.jpg.webp would take the name that a.jpg was given
+    names = ["a.jpg.webp", "a.jpg", "a.png"]
+    assert planned(tmp_path, names) == ({name: [f"{name}.png"] for name in names}, [])
+
+
+def test_results_keep_their_inputs_format(tmp_path):
+    names = ["a.JPG", "a.png", "b.tif", "c.jfif"]
+    expected = {"a.JPG": ["a.JPG"], "a.png": ["a.png"], "b.tif": ["b.tif"], "c.jfif": ["c.png"]}
+    assert planned(tmp_path, names, keep_format=True) == (expected, [])
+    expected = {"a.JPG": ["a.JPG", "a.JPG_x.png"], "a.png": ["a.png", "a.png_x.png"], "b.tif": ["b.tif", "b_x.png"]}
+    assert planned(tmp_path, names[:3], keep_format=True, figure="x") == (expected, [])
+
+
+def test_pictures_of_one_name_keep_their_inputs_suffix(tmp_path):
+    both = {"a.png": ["a.png.png", "a.png_x.png"], "a_x.png": ["a_x.png.png", "a_x.png_x.png"]}
+    assert planned(tmp_path, list(both), figure="x") == (both, [])
+    # what no suffix tells apart is left out, both of them
+    jobs, failures = planned(tmp_path, ["a.jpg", "a.png", "a.jpg_x"], figure="x")
+    assert list(jobs) == ["a.png"] and len(failures) == 2 and "a.jpg_x.png" in failures[0]
+
+
+def test_one_name_in_two_folders_is_left_out_once(tmp_path):
+    jobs, (line,) = planned(tmp_path, ["x/a.png", "y/a.png", "x/a.png"])
+    assert jobs == {"x/a.png": ["a.png"]}
+    assert str(tmp_path / "y/a.png") in line and str(tmp_path / "x/a.png") in line and "another folder" in line
+
+
+@pytest.mark.parametrize(
+    "inputs, out",
+    [
+        (["in/a.jpg"], "in"),
+        (["in/a.jpg"], "linked"),
+        (["in"], "in"),
+        (["in/*.jpg"], "in/."),
+        (["in", "out/sub/b.png"], "out"),  # in/sub/b.jpg would become out/sub/b.png
+    ],
+)
+def test_no_result_lies_beside_an_input(tmp_path, inputs, out):
+    for name in ("in/a.jpg", "in/sub/b.jpg", "out/sub/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "in")
+    with pytest.raises(DeblurError, match=f"--out={tmp_path / out}: .* beside the input .*; name another folder"):
+        deblur.plan([str(tmp_path / name) for name in inputs], str(tmp_path / out))
+
+
+def test_results_of_an_earlier_call_are_no_inputs(tmp_path):
+    for name in ("in/a.jpg", "in/out/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    jobs = [(str(tmp_path / "in/a.jpg"), str(tmp_path / "in/out/a.png"))]
+    assert deblur.plan([str(tmp_path / "in")], str(tmp_path / "in/out")) == (jobs, [])
+
+
+def test_deblur_keeps_the_format(trained, tmp_path, capsys):
+    write_image(str(tmp_path / "a.jpg"), photograph("coffee.png")[:20, :30])
+    alpha = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    deep = photograph("coffee.png")[:20, :30] * np.uint16(257)
+    write_photograph(tmp_path / "b.tif", Photograph(deep, alpha))
+    out = tmp_path / "out"
+    argv = ["deblur", str(tmp_path / "*.*"), "--out", str(out), "--model", trained]
+    assert main([*argv, "--keep_format"]) == 0
+    assert sorted(os.listdir(out)) == ["a.jpg", "b.tif"] and (out / "a.jpg").read_bytes()[:2] == b"\xff\xd8"
+    written = read_photograph(out / "b.tif")
+    assert written.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(written.alpha, alpha)
 
 
 def test_deblur_side_by_side_shows_the_input_first(trained, tmp_path):
@@ -310,10 +394,6 @@ def test_deblur_branches(trained, tmp_path, capsys):
     assert "times that elsewhere" in capsys.readouterr().err
     assert sorted(os.listdir(out)) == ["a.png", "a_branches.png"]
     assert read_image(str(out / "a_branches.png")).shape[1] > 4 * 30
-    # never over an input, nor over another's result
-    write_image(str(tmp_path / "a_branches.png"), photograph("coffee.png")[:20, :30])
-    fails(capsys, [*argv[:3], tmp_path, *argv[4:]], "overwrite an input")
-    fails(capsys, [*argv, tmp_path / "a_branches.png"], "a_branches.png already")
     fails(capsys, [*argv[:-1], trained], "madn has no such picture")
 
 

@@ -1,5 +1,6 @@
 """`tfdeblur deblur`: see SUMMARY."""
 
+import collections
 import glob
 import os
 import sys
@@ -10,8 +11,8 @@ from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
 SUMMARY = """Restores photographs. IN is a file, a glob in quotes, or a folder (taken with all below it, names
-kept). Writes <name>.png into --out, each of its input's size; never over an input. A file that cannot be read is
-reported, the others are done, and the exit code is 1."""
+kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile and EXIF; never
+over an input. A file that cannot be read is reported, the others are done, and the exit code is 1."""
 
 
 def _define(values, argv):
@@ -19,6 +20,12 @@ def _define(values, argv):
     common.define_model(values)
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=values)
     common.define_precision(values, default="float32")
+    flags.DEFINE_bool(
+        "keep_format",
+        False,
+        "Write each input's own name and format in place of PNG; JPEG at quality 95, WebP lossless.",
+        flag_values=values,
+    )
     flags.DEFINE_bool("side_by_side", False, "Write before and after in one picture.", flag_values=values)
     flags.DEFINE_bool(
         "branches",
@@ -47,7 +54,7 @@ def _run(values, arguments):
         raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
     figure = figures[0] if figures else None
     which = [values.rgcl] if figure == "rgcl" else []
-    jobs, failures = plan(arguments, values.out, figure)
+    jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked = len(jobs) + len(failures)
     if jobs:
         from tfdeblur import report, runner
@@ -65,61 +72,90 @@ def _run(values, arguments):
     return 1 if failures else 0
 
 
-def plan(arguments, out, figure=None):
+def plan(arguments, out, figure=None, keep_format=False):
     """What to restore, and what cannot be.
+
+    A result is called <name>.png, or with `keep_format` as its input. Where two results would be called the same, as
+    those of a.jpg and a.png, each keeps its input's suffix: a.jpg.png and a.png.png, whichever is named first.
 
     Args:
       arguments: files, globs, folders.
       out: folder of the results.
       figure: name of a picture that is written beside each result, as <result>_<name>.png.
+      keep_format: whether a result has its input's suffix; another than IMAGE_SUFFIXES becomes .png all the same.
 
     Returns:
       ([(input path, output path, the picture's path if there is one)], [one line for each argument or file that is
-      left out]); no output is an input or another's output.
+      left out]); no output is another's.
+
+    Raises:
+      DeblurError: nothing is named; `out` is a file, or a result would lie in the folder of an input.
     """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
     if os.path.exists(out) and not os.path.isdir(out):
         raise DeblurError(f"--out={out}: is a file; name a folder")
-    found, failures = [], []  # found: (path, name below --out without suffix)
+    found, failures = [], []  # found: (path, name below --out)
     for argument in arguments:
         try:
             found += _expand(argument, out)
         except DeblurError as error:
             failures.append(str(error))
     # A file that two arguments name is restored once.
-    found = list({os.path.realpath(path): (path, name) for path, name in found}.values())
-    inputs = {os.path.realpath(path) for path, _ in found}
-    taken = {}
-    jobs = []
-    for path, name in found:
-        target = os.path.join(out, name + ".png")
-        written = [target, *([os.path.join(out, f"{name}_{figure}.png")] if figure else [])]
-        over = [file for file in written if os.path.realpath(file) in inputs]
-        double = [file for file in written if file in taken]
-        if over:
-            failures.append(f"{path}: {over[0]} would overwrite an input; name another folder with --out")
-        elif double:
-            failures.append(f"{path}: {taken[double[0]]} becomes {double[0]} already; restore it into another folder")
+    inputs = {os.path.realpath(path): (path, name) for path, name in found}
+    named = {}
+    for path, name in inputs.values():
+        if name in named:
+            failures.append(f"{path}: {named[name]} has its name below {out}; restore it into another folder")
         else:
-            taken |= dict.fromkeys(written, path)
-            jobs.append((path, *written))
+            named[name] = path
+
+    whole = set()  # whose results keep the input's suffix
+    while True:
+        results = {name: _results(name, figure, keep_format, name in whole) for name in named}
+        taken = collections.Counter(result for names in results.values() for result in names)
+        clashing = {name for name, names in results.items() if any(taken[result] > 1 for result in names)}
+        if clashing <= whole:
+            break
+        whole |= clashing
+
+    folders = {os.path.dirname(real): path for real, (path, _) in inputs.items()}
+    jobs = []
+    for name, path in named.items():
+        targets = [os.path.join(out, result) for result in results[name]]
+        beside = folders.get(os.path.realpath(os.path.dirname(targets[0])))
+        if beside:
+            raise DeblurError(f"--out={out}: {targets[0]} would lie beside the input {beside}; name another folder")
+        if name in clashing:
+            failures.append(f"{path}: {targets[-1]} would be another's, too; restore it into another folder")
+        else:
+            jobs.append((path, *targets))
     return jobs, failures
 
 
+def _results(name, figure, keep_format, whole):
+    """What is written for the input `name`, below --out; `whole`: its suffix stays, before the result's own."""
+    from tfdeblur.data.images import IMAGE_SUFFIXES
+
+    stem, suffix = os.path.splitext(name)
+    kept = name if whole else stem
+    result = name if keep_format and suffix.lower() in IMAGE_SUFFIXES else f"{kept}.png"
+    return [result, *([f"{kept}_{figure}.png"] if figure else [])]
+
+
 def _expand(argument, out):
-    """[(path, name below --out without suffix)] of one argument; DeblurError if there is nothing."""
+    """[(path, name below --out)] of one argument; DeblurError if there is nothing."""
     from tfdeblur.data.images import list_images
 
     if os.path.isdir(argument):
-        found = [(os.path.join(argument, name), os.path.splitext(name)[0]) for name in list_images(argument)]
+        found = [(os.path.join(argument, name), name) for name in list_images(argument)]
         # Results of an earlier call are no inputs, where --out lies inside the folder.
         below_out = os.path.realpath(out) + os.sep
         if below_out != os.path.realpath(argument) + os.sep:
             found = [(path, name) for path, name in found if not os.path.realpath(path).startswith(below_out)]
     else:
         paths = [argument] if os.path.exists(argument) else sorted(glob.glob(argument, recursive=True))
-        found = [(path, os.path.splitext(os.path.basename(path))[0]) for path in paths if not os.path.isdir(path)]
+        found = [(path, os.path.basename(path)) for path in paths if not os.path.isdir(path)]
     if not found:
         raise DeblurError(f"{argument}: no image there")
     return found
