@@ -27,7 +27,8 @@ ARROWS = {
     "data": {"ops"},
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
-    "inference": {"ops", "systems", "training"},  # training: the format of its checkpoints
+    "tiles": set(),
+    "inference": {"ops", "systems", "tiles", "training"},  # training: the format of its checkpoints
     "export": {"inference", "ops", "systems"},
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
