@@ -85,14 +85,14 @@ class Deblurrer:
         scales = tuple(float(scale) for scale in scales)
         if overlap < 0:
             raise DeblurError(f"--overlap={overlap}: must be 0 or more")
-        if tile is not None and tile != 0 and tile < tiles.smallest(overlap):
+        if tile and tile < tiles.smallest(overlap):
             raise DeblurError(
-                f"--tile={tile}: with an overlap of {overlap} a tile needs {tiles.smallest(overlap)} pixels; 0 never tiles"
+                f"--tile={tile}: tiles that share {overlap} pixels need a side of {tiles.smallest(overlap)}; name a "
+                "smaller --overlap, 0 for none"
             )
         if not scales or not all(0.0 < scale <= MOST_SCALE for scale in scales):
-            raise DeblurError(
-                f"--scales={','.join(f'{scale:g}' for scale in scales)}: each above 0, {MOST_SCALE:g} at most"
-            )
+            said = ",".join(f"{scale:g}" for scale in scales)
+            raise DeblurError(f"--scales={said}: each above 0, {MOST_SCALE:g} at most")
         self.tile, self.overlap, self.self_ensemble, self.scales = tile, overlap, self_ensemble, scales
         return self
 

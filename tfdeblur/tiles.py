@@ -128,7 +128,7 @@ def bytes_per_pixel(function, side=256):
         for tensor in op.inputs:
             last_use[same.get(tensor.ref(), tensor.ref())] = number
         if op.type in _IN_PLACE:
-            for source, result in zip(op.inputs, op.outputs):
+            for source, result in zip(op.inputs, op.outputs, strict=False):
                 same[result.ref()] = same.get(source.ref(), source.ref())
     ends = collections.Counter()
     live = most = 0

@@ -178,8 +178,8 @@ def define_restoring(values):
     flags.DEFINE_integer(
         "tile",
         None,
-        "Restore in overlapping square tiles of this many pixels; 0 never tiles. Default: whole images while the memory "
-        "allows, else tiles as large as it does.",
+        "Restore in overlapping square tiles of this many pixels; 0 never tiles. Default: whole images where the "
+        "memory allows, else tiles as large as it does.",
         lower_bound=0,
         flag_values=values,
     )
