@@ -16,7 +16,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 _RUNNER = {"systems", "data", "training", "metrics", "inference", "ops"}
-_BESIDE_RUNNER = _RUNNER | {"runner", "export"}
+_BESIDE_RUNNER = _RUNNER | {"runner", "export", "tiles"}
 ARROWS = {
     "errors": set(),
     "compat": set(),

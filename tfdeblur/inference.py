@@ -169,6 +169,10 @@ class Deblurrer:
         memory = tiles.memory()
         if wanted * tiles.MOST_BYTES_PER_PIXEL <= memory:
             return wanted  # whatever the network
+        return memory / self.bytes_per_pixel()
+
+    def bytes_per_pixel(self):
+        """What restoring takes for each pixel of an image that is restored whole; an estimate, rather too high."""
         if self._bytes_per_pixel is None:
             self._bytes_per_pixel = tiles.MOST_BYTES_PER_PIXEL
             net = getattr(self, "net", None)
@@ -176,7 +180,7 @@ class Deblurrer:
                 net = systems.build_from(self.metadata["config"])
             if net is not None:
                 self._bytes_per_pixel = tiles.bytes_per_pixel(lambda images: restore_batch(net, images))
-        return memory / self._bytes_per_pixel
+        return self._bytes_per_pixel
 
     def _run(self, image):
         return np.asarray(self._restore_batch(tf.constant(_to_01(image))[None])[0])

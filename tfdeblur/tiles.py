@@ -14,11 +14,11 @@ GRID = 32
 OVERLAPS = {}
 LARGEST_OVERLAP = 192
 # What one call of a network may take: with the rest of the process it leaves a 24-megapixel photograph below 6 GB.
-MOST_BYTES = 3.5e9
-MOST_BYTES_PER_PIXEL = 9000  # no network here takes more
+MOST_BYTES = 4e9
+MOST_BYTES_PER_PIXEL = 10_000  # no network here takes more
 # How far the estimate from the graph lies below what is taken: TensorFlow starts all that it can, and its convolutions
 # take memory of their own. The largest ratio that was measured, see experiments/tiles.md.
-MARGIN = 2.2
+MARGIN = 2.5
 SHARE_OF_MEMORY = 0.6  # of what is free, at most
 
 
