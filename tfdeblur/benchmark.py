@@ -65,8 +65,8 @@ def restoring(config, size, policy, **options):
 
     Returns:
       {"size", "precision", "tiles": how many, "tile": (height, width) of the largest, "overlap", "seconds",
-      "cpu_seconds": of all cores together, which a busy machine changes little, "bytes_per_pixel": as estimated, "start_bytes": the most before it began, "most_bytes":
-      the most that the process ever held}.
+      "cpu_seconds": of all cores together, which a busy machine changes little, "bytes_per_pixel": as estimated,
+      "start_bytes": the most before it began, "most_bytes": the most that the process ever held}.
     """
     with precision(policy):
         net = systems.build_from(config)
@@ -100,9 +100,10 @@ def restoring_table(result):
     tall, wide = result["tile"]
     megapixels = height * width / 1e6
     how = f"{result['tiles']} tiles of {wide}x{tall}, overlap {result['overlap']}" if result["tiles"] > 1 else "whole"
+    seconds, cpu_seconds = result["seconds"] / megapixels, result["cpu_seconds"] / megapixels
     return (
         f"{width}x{height} in {result['precision']}, {how}: {result['seconds']:.1f} s, "
-        f"{result['seconds'] / megapixels:.2f} s per megapixel ({result['cpu_seconds'] / megapixels:.2f} s of one core)\n"
+        f"{seconds:.2f} s per megapixel ({cpu_seconds:.2f} s of one core)\n"
         f"memory {result['most_bytes'] / 1e9:.2f} GB, {result['start_bytes'] / 1e9:.2f} GB before; estimated "
         f"{result['bytes_per_pixel']:.0f} bytes per pixel of a tile"
     )

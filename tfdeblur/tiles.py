@@ -25,42 +25,43 @@ SHARE_OF_MEMORY = 0.6  # of what is free, at most
 # ------------------------------------------------------------------------------------------------- placing, blending
 
 
-def places(size, tile, overlap):
+def places(size, tile, overlap, shorten=True):
     """Where the tiles lie along one side of an image.
 
     Args:
       size: length of the side, from 1.
       tile: length of a tile at most; counted in whole multiples of GRID, and more than `overlap`.
       overlap: what two neighbours share at least; rounded up to a multiple of GRID.
+      shorten: whether tiles are no longer than as many tiles need to be, so that nothing is computed in vain.
 
     Returns:
-      [(start, stop)]: as few tiles as do, all as long as one another and no longer than needed, except that the last
-      one stops with the image (it is moved in, so less than GRID is missing); starts are multiples of GRID.
+      [(start, stop)]: as few tiles as do, all of one length, except that the last one stops with the image (it is
+      moved in, so less than GRID is missing); starts are multiples of GRID.
     """
-    whole, most, shared = -(-size // GRID), tile // GRID, -(-overlap // GRID)
     if tile >= size:
         return [(0, size)]
-    count = -(-(whole - shared) // (most - shared))
-    length = -(-(whole + (count - 1) * shared) // count)
+    whole, length, shared = -(-size // GRID), tile // GRID, -(-overlap // GRID)
+    count = -(-(whole - shared) // (length - shared))
+    if shorten:
+        length = -(-(whole + (count - 1) * shared) // count)
     starts = [GRID * (number * (whole - length) // (count - 1)) for number in range(count)]
     return [(start, min(start + GRID * length, size)) for start in starts]
 
 
-def restore(run, image, tile, overlap, progress=iter):
+def restore(run, image, rows, columns, progress=iter):
     """Restores an image tile by tile.
 
     Args:
       run: part of the image [h, w, 3] -> float32 [h, w, 3].
       image: [H, W, 3].
-      tile, overlap: see `places`.
+      rows, columns: see `places`.
       progress: wraps the list of tiles while it is worked through.
 
     Returns:
-      float32 [H, W, 3]. Where tiles overlap they are blended by weights that change from 0 to 1 like a cosine and sum
-      to 1; at the image's own border nothing fades.
+      float32 [H, W, 3]. Where tiles overlap they are blended by weights that change from 0 to 1 like a cosine in the
+      middle half of what they share, and sum to 1; at the image's own border nothing fades.
     """
     height, width = image.shape[:2]
-    rows, columns = places(height, tile, overlap), places(width, tile, overlap)
     result = np.empty([height, width, 3], np.float32)
     filled_rows = filled = 0
     for (top, bottom), (left, right) in progress([(row, column) for row in rows for column in columns]):
@@ -78,7 +79,9 @@ def restore(run, image, tile, overlap, progress=iter):
 def _lay(canvas, part, start, filled):
     """Puts `part` onto `canvas` at `start`, fading over from what is there up to `filled`."""
     shared = filled - start
-    ramp = np.sin(0.5 * np.pi * (np.arange(shared, dtype=np.float32) + 0.5) / max(shared, 1)) ** 2
+    way = (np.arange(shared, dtype=np.float32) + 0.5) / max(shared, 1)
+    # Next to its border a tile is at its worst: the outer quarters of what two share belong to the other one alone.
+    ramp = np.sin(0.5 * np.pi * np.clip(2.0 * way - 0.5, 0.0, 1.0)) ** 2
     # This form leaves alone what both agree on, to the bit.
     canvas[start:filled] += ramp[:, None, None] * (part[:shared] - canvas[start:filled])
     canvas[filled : start + len(part)] = part[shared:]
