@@ -67,28 +67,30 @@ def free_memory():
     return max(free, 0)
 
 
-def _memory_groups():
+def _memory_groups(groups="/proc/self/cgroup", root="/sys/fs/cgroup"):
     """(limit, usage, statistics) as the system writes them, of each control group around this process."""
     try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            groups = [line.rstrip("\n").split(":", 2) for line in file]
+        with open(groups, encoding="utf-8") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
     except OSError:
         return
-    for _, controllers, path in groups:
-        if controllers == "":
-            root, files = "/sys/fs/cgroup", ("memory.max", "memory.current", "memory.stat")
+    for _, controllers, path in lines:
+        if controllers == "":  # version 2
+            top, names = pathlib.Path(root), ("memory.max", "memory.current", "memory.stat")
         elif "memory" in controllers.split(","):
-            root = "/sys/fs/cgroup/memory"
-            files = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
+            top = pathlib.Path(root, "memory")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
         else:
             continue
-        # In a container the path may be that outside, while the root is the group itself.
-        folder = pathlib.PurePosixPath(path)
+        # Inside a container the path may be one of the outside, and the root the group itself.
+        folder = top / path.lstrip("/")
         for inside in (folder, *folder.parents):
             try:
-                yield [pathlib.Path(f"{root}{inside}/{file}").read_text(encoding="ascii") for file in files]
+                yield [(inside / name).read_text(encoding="ascii") for name in names]
             except OSError:
                 pass
+            if inside == top:
+                break
 
 
 def auto_precision(training):

@@ -18,7 +18,7 @@ def _define(values, argv):
     del argv
     common.define_model(values)
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=values)
-    common.define_precision(values, default="float32")
+    common.define_precision(values)
     common.define_restoring(values)
     flags.DEFINE_bool("side_by_side", False, "Write before and after in one picture.", flag_values=values)
     flags.DEFINE_bool(
