@@ -273,23 +273,16 @@ def test_options_that_make_no_sense(options, words):
         Deblurrer(lambda x: x).configure(**options)
 
 
-def test_a_model_of_one_size_sees_that_size_alone():
+def test_a_model_of_one_size_is_given_no_larger_ones():
     sizes = []
-    deblurrer = Deblurrer(lambda x: sizes.append(tuple(x.shape)) or x, size=(64, 100))
+    deblurrer = Deblurrer(lambda x: sizes.append(tuple(x.shape[1:3])) or x)
+    deblurrer.fixed_size = (64, 100)
     for size in ((1, 1), (64, 100), (64, 101), (200, 99), (130, 333)):
         image = (255 * noise(*size, 3)).astype(np.uint8)
         np.testing.assert_array_equal(deblurrer.restore(image), image)
-    assert set(sizes) == {(1, 64, 100, 3)}
-    assert deblurrer.overlap == 32
-    with pytest.raises(DeblurError, match="^--tile=64: this model takes 100x64 alone"):
-        deblurrer.configure(tile=64)
+    assert all(height <= 64 and width <= 100 for height, width in sizes)
+    assert sizes[:4] == [(1, 1), (64, 100), (64, 96), (64, 69)]  # as large as they can be
     np.testing.assert_array_equal(deblurrer.configure(self_ensemble=True).restore(image), image)
-
-
-def test_what_is_missing_to_the_one_size_is_mirrored():
-    seen = []
-    Deblurrer(lambda x: seen.append(x[0]) or x, size=(64, 64)).restore(image := noise(40, 64, 3))
-    np.testing.assert_array_equal(seen[0], np.pad(image, [(0, 24), (0, 0), (0, 0)], "reflect"))
 
 
 # ----------------------------------------------------------------------------------------- test-time options

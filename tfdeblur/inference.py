@@ -10,7 +10,7 @@ import tqdm
 from tfdeblur import systems, tiles
 from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
-from tfdeblur.ops.geometry import mirror_index, pad_to_multiple
+from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.ranges import to_uint8, to_uint16, uint8_to_01, uint16_to_01
 from tfdeblur.training import checkpoints
 
@@ -44,15 +44,18 @@ class Deblurrer:
       restore_batch: float32 [B, H, W, 3] in [0, 1] -> the same shape and range.
       metadata: what the checkpoint says of itself: {"config": {..}, "data": {..}, "precision": .., ..}.
       path: where it was loaded from.
-      size: (height, width) where `restore_batch` takes images of that size alone, from 64 each: all images are then
-        restored in such tiles, mirrored up to them where they are smaller.
+
+    Attributes:
+      fixed_size: None; or (height, width), which an image's sides must not exceed in `restore_batch`: larger images are
+        restored in such tiles.
     """
 
-    def __init__(self, restore_batch, metadata=None, path=None, size=None):
+    fixed_size = None
+
+    def __init__(self, restore_batch, metadata=None, path=None):
         self._restore_batch = restore_batch
         self.metadata = metadata or {}
         self.path = path
-        self.size = size
         self._bytes_per_pixel = None  # as soon as it is asked for
         self._most_pixels = None  # of a tile, once the memory was too small for a larger one
         self.configure()
@@ -86,10 +89,6 @@ class Deblurrer:
         if overlap is None:
             overlap = tiles.OVERLAPS.get((self.metadata.get("config") or {}).get("system"), tiles.LARGEST_OVERLAP)
         scales = tuple(float(scale) for scale in scales)
-        if self.size:
-            if tile is not None:
-                raise DeblurError(f"--tile={tile}: this model takes {self.size[1]}x{self.size[0]} alone; leave it out")
-            overlap = min(overlap, *(side // tiles.GRID // 2 * tiles.GRID for side in self.size))
         if overlap < 0:
             raise DeblurError(f"--overlap={overlap}: must be 0 or more")
         if tile and tile < tiles.smallest(overlap):
@@ -149,9 +148,10 @@ class Deblurrer:
     def _tiled(self, image):
         """float32 [H, W, 3] in [0, 1]: restored once, whole or in tiles."""
         height, width = image.shape[:2]
-        if self.size:
-            sides = zip((height, width), self.size, strict=True)
-            places = [tiles.places(length, tile, self.overlap, shorten=False) for length, tile in sides]
+        if self.fixed_size and min(self.fixed_size) >= tiles.GRID:
+            overlap = min(self.overlap, *(side // tiles.GRID // 2 * tiles.GRID for side in self.fixed_size))
+            sides = zip((height, width), self.fixed_size, strict=True)
+            places = [tiles.places(length, tile, overlap, shorten=False) for length, tile in sides]
             return tiles.restore(self._run, image, *places, _progress)
         while True:
             tile = self._tile(height, width)
@@ -195,11 +195,7 @@ class Deblurrer:
         return self._bytes_per_pixel
 
     def _run(self, image):
-        images = tf.constant(_to_01(image))[None]
-        if self.size:
-            for axis, side in enumerate(self.size, start=1):
-                images = tf.gather(images, mirror_index(images.shape[axis], side), axis=axis)
-        return np.asarray(self._restore_batch(images)[0])[: image.shape[0], : image.shape[1]]
+        return np.asarray(self._restore_batch(tf.constant(_to_01(image))[None])[0])
 
 
 def _check_range(image):
