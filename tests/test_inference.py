@@ -152,15 +152,16 @@ def sees():
 
 @pytest.fixture
 def memory(monkeypatch):
-    """Function that says how many pixels fit the memory of a processor; the network is asked once at most."""
+    """Function that says how many pixels fit the memory of a processor, whole and as a tile; it gives a list of those
+    who asked the network for its bytes per pixel."""
     asked = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     monkeypatch.setattr(inference.systems, "build_from", lambda config: None)
     monkeypatch.setattr(tiles, "bytes_per_pixel", lambda function: asked.append(function) or 10)
 
-    def make(pixels, deblurrer):
+    def make(deblurrer, whole, tile):
         deblurrer.net = FakeNet()
-        monkeypatch.setattr(tiles, "memory", lambda: 10 * pixels)
+        monkeypatch.setattr(tiles, "memory", lambda most: 10 * {tiles.WHOLE_BYTES: whole, tiles.TILE_BYTES: tile}[most])
         return asked
 
     return make
@@ -169,22 +170,22 @@ def memory(monkeypatch):
 def test_what_fits_is_restored_whole_and_the_rest_in_tiles(sees, memory):
     deblurrer, sizes = sees
     deblurrer.configure(overlap=32)
-    asked = memory(128 * 128, deblurrer)
-    image = (255 * noise(128, 128, 3)).astype(np.uint8)
+    asked = memory(deblurrer, whole=150 * 150, tile=128 * 128)
+    image = (255 * noise(150, 150, 3)).astype(np.uint8)
     np.testing.assert_array_equal(deblurrer.restore(image), image)
-    assert sizes == [(128, 128)] and len(asked) == 1
+    assert sizes == [(150, 150)] and len(asked) == 1
     sizes.clear()
     image = (255 * noise(129, 224, 3)).astype(np.uint8)
     np.testing.assert_array_equal(deblurrer.restore(image), image)
     assert sizes == [(96, 128), (96, 128), (65, 128), (65, 128)] and len(asked) == 1
     sizes.clear()
-    deblurrer.restore(noise(64, 256, 3))  # as many pixels as fit, whatever the shape
-    assert sizes == [(64, 256)]
+    deblurrer.restore(noise(50, 450, 3))  # as many pixels as fit, whatever the shape
+    assert sizes == [(50, 450)]
 
 
 def test_a_small_image_is_not_worth_asking_the_network(sees, memory):
     deblurrer, sizes = sees
-    asked = memory(tiles.MOST_BYTES_PER_PIXEL * 64, deblurrer)  # 640 of the hungriest network
+    asked = memory(deblurrer, whole=tiles.MOST_BYTES_PER_PIXEL * 64, tile=0)  # 640 of the hungriest network
     deblurrer.restore(noise(20, 32, 3))
     assert sizes == [(20, 32)] and not asked
     deblurrer.restore(noise(21, 32, 3))
@@ -194,17 +195,22 @@ def test_a_small_image_is_not_worth_asking_the_network(sees, memory):
 def test_a_model_that_tells_nothing_of_its_network_is_taken_for_the_hungriest(sees, monkeypatch):
     deblurrer, sizes = sees
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(tiles, "memory", lambda: 500 * 500 * tiles.MOST_BYTES_PER_PIXEL)
+    monkeypatch.setattr(tiles, "memory", lambda most: 500 * 500 * tiles.MOST_BYTES_PER_PIXEL)
     deblurrer.restore(np.zeros((500, 501, 3), np.uint8))
     assert sizes == [(352, 352), (352, 341), (340, 352), (340, 341)]  # 480 at most; no larger than 192 shared ask for
 
 
-def test_an_export_is_asked_through_its_configuration(exported_run, trained_run, monkeypatch):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(tiles, "memory", lambda: 1e6)
-    deblurrers = [tfdeblur.load(path) for path in (exported_run, trained_run)]
-    fitting = [deblurrer._fitting_pixels(10**6) for deblurrer in deblurrers]
-    assert fitting[0] == fitting[1] and 1e6 / 1000 < fitting[0] < 1e6 / 100
+def test_an_export_is_asked_through_its_configuration(exported_run, trained_run):
+    of_export, of_run = (tfdeblur.load(path).bytes_per_pixel() for path in (exported_run, trained_run))
+    assert of_export == of_run and 100 < of_run < 1000
+
+
+def test_a_graphics_card_is_asked_by_trying(sees, monkeypatch):
+    deblurrer, sizes = sees
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tiles, "memory", lambda most: 0)
+    deblurrer.restore(np.zeros((900, 1000, 3), np.uint8))
+    assert sizes == [(900, 1000)]
 
 
 def test_a_forced_tile_and_none(sees):

@@ -169,19 +169,18 @@ class Deblurrer:
 
     def _tile(self, height, width):
         """The side of the tiles for an image; that of the image or more where it is restored whole."""
+        whole, pixels = max(height, width), height * width
         if self.tile is not None:
-            return self.tile or max(height, width)
-        most = self._most_pixels
-        if most is None:
-            # A graphics card says when its memory is full, and is asked by trying. A processor's process is killed.
-            most = np.inf if tf.config.list_physical_devices("GPU") else self._fitting_pixels(height * width)
-        return max(height, width) if height * width <= most else tiles.side(most, self.overlap)
-
-    def _fitting_pixels(self, wanted):
-        memory = tiles.memory()
-        if wanted * tiles.MOST_BYTES_PER_PIXEL <= memory:
-            return wanted  # whatever the network
-        return memory / self.bytes_per_pixel()
+            return self.tile or whole
+        if self._most_pixels is not None:
+            return whole if pixels <= self._most_pixels else tiles.side(self._most_pixels, self.overlap)
+        # A graphics card says when its memory is full, and is asked by trying. A processor's process is killed.
+        if tf.config.list_physical_devices("GPU"):
+            return whole
+        memory = tiles.memory(tiles.WHOLE_BYTES)
+        if pixels * tiles.MOST_BYTES_PER_PIXEL <= memory or pixels * self.bytes_per_pixel() <= memory:
+            return whole
+        return tiles.side(tiles.memory(tiles.TILE_BYTES) / self.bytes_per_pixel(), self.overlap)
 
     def bytes_per_pixel(self):
         """What restoring takes for each pixel of an image that is restored whole; an estimate, rather too high."""

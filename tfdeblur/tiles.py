@@ -10,11 +10,23 @@ from tfdeblur.compat import free_memory, tf
 # Tiles start at multiples of this, which every network's size_multiple divides: pixels meet the networks' halving
 # grids as in the whole image.
 GRID = 32
-# By system: what neighbouring tiles share, so that a seam is at most 1/255 (experiments/tiles.md).
-OVERLAPS = {}
+# By system: what neighbouring tiles share. For madn and two_way so much that a seam is at most 1/255; the others see the
+# whole image at once, which no overlap makes up for: what their convolutions see (experiments/tiles.md).
+OVERLAPS = {
+    "madn": 192,
+    "two_way": 192,
+    "deblurgan": 96,
+    "improved_deblurgan": 96,
+    "structures_guided": 96,
+    "mprnet": 96,
+    "egnet": 96,
+    "egnet_ensemble": 96,
+}
 LARGEST_OVERLAP = 192
-# What one call of a network may take: with the rest of the process it leaves a 24-megapixel photograph below 6 GB.
-MOST_BYTES = 4e9
+# What restoring may take of the memory. As a whole, which is how the networks were meant to see an image, more than in
+# tiles: with the rest of the process these leave a 24-megapixel photograph below 6 GB.
+WHOLE_BYTES = 10e9
+TILE_BYTES = 4.8e9
 MOST_BYTES_PER_PIXEL = 10_000  # no network here takes more
 # How far the estimate from the graph lies below what is taken: TensorFlow starts all that it can, and its convolutions
 # take memory of their own. The largest ratio that was measured, see experiments/tiles.md.
@@ -90,9 +102,9 @@ def _lay(canvas, part, start, filled):
 # ------------------------------------------------------------------------------------------------- how large
 
 
-def memory():
-    """Bytes that one call of a network may take now."""
-    return min(MOST_BYTES, SHARE_OF_MEMORY * free_memory())
+def memory(most):
+    """Bytes that one call of a network may take now: no more than `most`."""
+    return min(most, SHARE_OF_MEMORY * free_memory())
 
 
 def side(pixels, overlap):
