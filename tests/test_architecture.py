@@ -16,7 +16,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 _RUNNER = {"systems", "data", "training", "metrics", "inference", "ops"}
-_BESIDE_RUNNER = _RUNNER | {"runner", "export"}
+_BESIDE_RUNNER = _RUNNER | {"runner", "export", "tiles"}
 ARROWS = {
     "errors": set(),
     "compat": set(),
@@ -27,7 +27,8 @@ ARROWS = {
     "data": {"ops"},
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
-    "inference": {"ops", "systems", "training"},  # training: the format of its checkpoints
+    "tiles": set(),
+    "inference": {"ops", "systems", "tiles", "training"},  # training: the format of its checkpoints
     "export": {"inference", "ops", "systems"},
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,

@@ -114,6 +114,55 @@ def test_cpu_flags_without_a_system_that_tells(monkeypatch):
     assert compat.cpu_flags() == set()
 
 
+# ----------------------------------------------------------------------------------------- memory
+
+
+def test_free_memory_is_no_more_than_the_groups_leave(monkeypatch):
+    monkeypatch.setattr(compat, "_memory_groups", lambda: [])
+    outside = compat.free_memory()
+    assert 10**7 < outside < 10**14
+    groups = [
+        ("max", "5", "inactive_file 1"),
+        ("9223372036854771712", "5", ""),
+        ("3000000", "1000000", "anon 9\ninactive_file 500000\nactive_file 7"),
+        ("4000000", "1000000", "inactive_file 8\ntotal_inactive_file 100000"),
+    ]
+    monkeypatch.setattr(compat, "_memory_groups", lambda: groups[:2])
+    assert outside / 2 < compat.free_memory() < 2 * outside
+    monkeypatch.setattr(compat, "_memory_groups", lambda: groups)
+    assert compat.free_memory() == 2_500_000
+    monkeypatch.setattr(compat, "_memory_groups", lambda: groups[:2] + groups[3:])
+    assert compat.free_memory() == 3_100_000
+    monkeypatch.setattr(compat, "_memory_groups", lambda: [("10", "20", "")])
+    assert compat.free_memory() == 0
+
+
+@pytest.mark.parametrize(
+    "groups, root, names",
+    [
+        ("0::/a/b\n", "", ("memory.max", "memory.current", "memory.stat")),
+        ("5:cpu:/x\n4:memory:/a/b\n", "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")),
+    ],
+)
+def test_the_groups_around_a_process(tmp_path, groups, root, names):
+    (tmp_path / "cgroup").write_text(groups)
+    for folder, value in (("a", "1"), ("", "2")):  # none in a/b: in a container only the root may be there
+        (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (tmp_path / root / folder / name).write_text(value + name[7])
+    found = list(compat._memory_groups(tmp_path / "cgroup", tmp_path))
+    assert found == [[value + name[7] for name in names] for value in "12"]
+
+
+def test_free_memory_without_a_system_that_tells(monkeypatch):
+    def missing(*arguments, **options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", missing)
+    assert compat.free_memory() == 8 * 10**9
+    assert list(compat._memory_groups("/proc/self/cgroup")) == []
+
+
 # ----------------------------------------------------------------------------------------- which Keras
 
 

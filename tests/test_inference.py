@@ -8,7 +8,7 @@ import pytest
 
 import tfdeblur
 from tests.contracts import checkpoints_of
-from tfdeblur import systems
+from tfdeblur import inference, systems, tiles
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.export import export_saved_model
@@ -103,7 +103,7 @@ def test_the_network_sees_a_batch_of_one_in_0_to_1():
         (np.zeros((4, 4, 4), np.uint8), "shape (4, 4, 4)"),
         (np.zeros((1, 4, 4, 3), np.uint8), "shape (1, 4, 4, 3)"),
         (np.zeros((0, 4, 3), np.uint8), "shape (0, 4, 3)"),
-        (np.zeros((4, 4, 3), np.uint16), "dtype uint16"),
+        (np.zeros((4, 4, 3), np.uint32), "dtype uint32"),
         (np.zeros((4, 4, 3), np.int64), "dtype int64"),
         (np.zeros((4, 4, 3), bool), "dtype bool"),
         (np.full((4, 4, 3), 255.0), "values from 255 to 255: need [0, 1]; divide 8-bit values by 255"),
@@ -118,12 +118,229 @@ def test_other_images_are_refused(image, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_identity_keeps_every_16_bit_value():
+    image = np.arange(65536, dtype=np.uint16)[::-1].reshape(256, 256, 1).repeat(3, axis=2)
+    restored = Deblurrer(lambda x: x).restore(image)
+    assert restored.dtype == np.uint16
+    np.testing.assert_array_equal(restored, image)
+
+
+def test_16_bit_images_are_seen_in_0_to_1_and_rounded():
+    seen = []
+    restored = Deblurrer(lambda x: seen.append(x) or 0.5 * x).restore(np.full((2, 4, 3), 13107, np.uint16))
+    np.testing.assert_allclose(seen[0], 0.2, rtol=1e-6)
+    assert np.unique(restored) == [6554]  # 6553.5
+
+
 def test_too_little_memory_is_one_line_that_names_the_size():
     def fail(x):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nlong story")
 
     with pytest.raises(DeblurError, match="^7x5: too large for the memory"):
         Deblurrer(fail).restore(np.zeros((5, 7, 3), np.uint8))
+
+
+# ----------------------------------------------------------------------------------------- tiles
+
+
+@pytest.fixture
+def sees():
+    """(a Deblurrer that gives images back, the list of the sizes that its network was given)."""
+    sizes = []
+    return Deblurrer(lambda x: sizes.append(tuple(x.shape[1:3])) or x), sizes
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Function that says how many pixels fit the memory of a processor, whole and as a tile; it gives a list of those
+    who asked the network for its bytes per pixel."""
+    asked = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(inference.systems, "build_from", lambda config: None)
+    monkeypatch.setattr(tiles, "bytes_per_pixel", lambda function: asked.append(function) or 10)
+
+    def make(deblurrer, whole, tile):
+        deblurrer.net = FakeNet()
+        monkeypatch.setattr(tiles, "memory", lambda most: 10 * {tiles.WHOLE_BYTES: whole, tiles.TILE_BYTES: tile}[most])
+        return asked
+
+    return make
+
+
+def test_what_fits_is_restored_whole_and_the_rest_in_tiles(sees, memory):
+    deblurrer, sizes = sees
+    deblurrer.configure(overlap=32)
+    asked = memory(deblurrer, whole=150 * 150, tile=128 * 128)
+    image = (255 * noise(150, 150, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(deblurrer.restore(image), image)
+    assert sizes == [(150, 150)] and len(asked) == 1
+    sizes.clear()
+    image = (255 * noise(129, 224, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(deblurrer.restore(image), image)
+    assert sizes == [(96, 128), (96, 128), (65, 128), (65, 128)] and len(asked) == 1
+    sizes.clear()
+    deblurrer.restore(noise(50, 450, 3))  # as many pixels as fit, whatever the shape
+    assert sizes == [(50, 450)]
+
+
+def test_a_small_image_is_not_worth_asking_the_network(sees, memory):
+    deblurrer, sizes = sees
+    asked = memory(deblurrer, whole=tiles.MOST_BYTES_PER_PIXEL * 64, tile=0)  # 640 of the hungriest network
+    deblurrer.restore(noise(20, 32, 3))
+    assert sizes == [(20, 32)] and not asked
+    deblurrer.restore(noise(21, 32, 3))
+    assert sizes[1:] == [(21, 32)] and len(asked) == 1
+
+
+def test_a_model_that_tells_nothing_of_its_network_is_taken_for_the_hungriest(sees, monkeypatch):
+    deblurrer, sizes = sees
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tiles, "memory", lambda most: 500 * 500 * tiles.MOST_BYTES_PER_PIXEL)
+    deblurrer.restore(np.zeros((500, 501, 3), np.uint8))
+    assert sizes == [(352, 352), (352, 341), (340, 352), (340, 341)]  # 480 at most; no larger than 192 shared ask for
+
+
+def test_an_export_is_asked_through_its_configuration(exported_run, trained_run):
+    of_export, of_run = (tfdeblur.load(path).bytes_per_pixel() for path in (exported_run, trained_run))
+    assert of_export == of_run and 100 < of_run < 1000
+
+
+def test_a_graphics_card_is_asked_by_trying(sees, monkeypatch):
+    deblurrer, sizes = sees
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tiles, "memory", lambda most: 0)
+    deblurrer.restore(np.zeros((900, 1000, 3), np.uint8))
+    assert sizes == [(900, 1000)]
+
+
+def test_a_forced_tile_and_none(sees):
+    deblurrer, sizes = sees
+    image = noise(100, 160, 3)
+    np.testing.assert_array_equal(deblurrer.configure(tile=96, overlap=32).restore(image), image)
+    assert sizes == [(96, 96), (96, 96), (68, 96), (68, 96)]
+    sizes.clear()
+    deblurrer.configure(tile=0).restore(image)
+    assert sizes == [(100, 160)]
+
+
+def too_small(most_pixels):
+    """A Deblurrer whose memory holds so many pixels, and the list of the sizes that it tried."""
+    tried = []
+
+    def network(x):
+        tried.append(tuple(x.shape[1:3]))
+        if x.shape[1] * x.shape[2] > most_pixels:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nlong story")
+        return x
+
+    return Deblurrer(network), tried
+
+
+def test_out_of_memory_goes_on_in_smaller_tiles_says_so_and_remembers(capsys):
+    deblurrer, tried = too_small(100 * 100)
+    deblurrer.configure(overlap=32)
+    image = noise(256, 256, 3)
+    np.testing.assert_array_equal(deblurrer.restore(image), image)
+    assert tried[:3] == [(256, 256), (128, 128), (64, 64)] and set(tried[2:]) == {(64, 64)}
+    assert [line for line in capsys.readouterr().err.splitlines() if "memory" in line] == [
+        "256x256: out of memory; trying again in tiles of 128x128",
+        "256x256: out of memory; trying again in tiles of 64x64",
+    ]
+    tried.clear()
+    deblurrer.restore(image)
+    assert set(tried) == {(64, 64)} and "memory" not in capsys.readouterr().err
+
+
+def test_out_of_memory_in_the_smallest_tiles_or_in_those_that_were_asked_for(capsys):
+    deblurrer, tried = too_small(10)
+    deblurrer.configure(overlap=32)
+    with pytest.raises(DeblurError, match="^200x130: too large for the memory; make the image smaller$"):
+        deblurrer.restore(noise(130, 200, 3))
+    assert tried == [(130, 200), (64, 64)]
+    for tile in (64, 0):
+        with pytest.raises(DeblurError, match="^200x130: too large for the memory; name a smaller --tile$"):
+            deblurrer.configure(tile=tile, overlap=32).restore(noise(130, 200, 3))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"tile": 100, "overlap": 64}, "--tile=100: "),
+        ({"tile": 1}, "--tile=1: "),
+        ({"overlap": -1}, "--overlap=-1: "),
+        ({"scales": (1, 0)}, "--scales=1,0: "),
+        ({"scales": (5.0,)}, "--scales=5: "),
+        ({"scales": (float("nan"),)}, "--scales=nan: "),
+        ({"scales": ()}, "--scales=: "),
+    ],
+)
+def test_options_that_make_no_sense(options, words):
+    with pytest.raises(DeblurError, match="^" + words):
+        Deblurrer(lambda x: x).configure(**options)
+
+
+def test_a_model_of_one_size_is_given_no_larger_ones():
+    sizes = []
+    deblurrer = Deblurrer(lambda x: sizes.append(tuple(x.shape[1:3])) or x)
+    deblurrer.fixed_size = (64, 100)
+    for size in ((1, 1), (64, 100), (64, 101), (200, 99), (130, 333)):
+        image = (255 * noise(*size, 3)).astype(np.uint8)
+        np.testing.assert_array_equal(deblurrer.restore(image), image)
+    assert all(height <= 64 and width <= 100 for height, width in sizes)
+    assert sizes[:4] == [(1, 1), (64, 100), (64, 96), (64, 69)]  # as large as they can be
+    np.testing.assert_array_equal(deblurrer.configure(self_ensemble=True).restore(image), image)
+
+
+# ----------------------------------------------------------------------------------------- test-time options
+
+
+def test_the_self_ensemble_is_the_mean_of_eight_symmetries():
+    image = noise(5, 7, 3)
+    shifts_right = Deblurrer(lambda x: tf.roll(x, 1, axis=2)).configure(self_ensemble=True)
+    # Mirrored and turned, a shift to the right is one in each of the four directions, twice.
+    expected = np.mean([np.roll(image, shift, axis) for shift in (-1, 1) for axis in (0, 1)], axis=0)
+    np.testing.assert_allclose(shifts_right.restore(image), expected, atol=1e-6)
+    sizes = []
+    Deblurrer(lambda x: sizes.append(tuple(x.shape[1:3])) or x).configure(self_ensemble=True).restore(image)
+    assert sorted(sizes) == [(5, 7)] * 4 + [(7, 5)] * 4
+    # Eight different ones: what darkens one pixel right of the upper left corner darkens both neighbours of all four.
+    dark = np.zeros((6, 6, 3), np.float32)
+    dark[0, 1] = 0.8
+    restored = Deblurrer(lambda x: x - dark).configure(self_ensemble=True).restore(np.ones((6, 6, 3)))
+    found = {(y, x): round(1.0 - restored[y, x, 0], 6) for y in range(6) for x in range(6) if restored[y, x, 0] < 1.0}
+    assert found == dict.fromkeys([(0, 1), (1, 0), (0, 4), (1, 5), (4, 0), (5, 1), (4, 5), (5, 4)], 0.1)
+
+
+def test_scales_average_what_each_changes():
+    image = noise(40, 60, 3)
+    sizes = []
+    identity = Deblurrer(lambda x: sizes.append(tuple(x.shape[1:3])) or x).configure(scales=(1, 0.5, 1.25))
+    np.testing.assert_allclose(identity.restore(image), image, atol=1e-6)  # detail stays that no half size has
+    assert sizes == [(40, 60), (20, 30), (50, 75)]
+
+    def by_size(x):
+        return x + (0.3 if x.shape[1] == 40 else -0.1)
+
+    grey = np.full((40, 60, 3), 0.5)
+    restored = Deblurrer(by_size).configure(scales=(1, 0.5)).restore(grey)
+    np.testing.assert_allclose(restored, 0.6, atol=1e-6)
+    assert restored.dtype == np.float64
+    assert Deblurrer(by_size).configure(scales=(0.01,)).restore(grey).shape == (40, 60, 3)
+
+
+def test_a_scale_alone_is_used_alone():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    darker_when_small = Deblurrer(lambda x: x if x.shape[1] == 8 else 0.5 * x)
+    np.testing.assert_array_equal(darker_when_small.configure(scales=(0.5,)).restore(image), 50)
+
+
+def test_all_options_together_keep_the_image():
+    image = (65535 * noise(70, 133, 3)).astype(np.uint16)
+    sizes = []
+    deblurrer = Deblurrer(lambda x: sizes.append(tuple(x.shape[1:3])) or x)
+    deblurrer.configure(tile=64, overlap=32, self_ensemble=True, scales=(1, 0.5))
+    assert np.abs(deblurrer.restore(image).astype(int) - image).max() <= 1
+    assert max(max(size) for size in sizes) == 64
 
 
 # ----------------------------------------------------------------------------------------- load

@@ -5,7 +5,9 @@ import concurrent.futures
 import glob
 import os
 import re
+import resource
 import statistics
+import sys
 import tempfile
 import time
 
@@ -20,8 +22,10 @@ from tfdeblur.data.pipeline import batches, make_batch
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.sources import folder_pairs, silent
 from tfdeblur.data.store import open_store
-from tfdeblur.inference import restore_batch
+from tfdeblur.inference import Deblurrer, restore_batch
 from tfdeblur.info import multiply_accumulates_of
+from tfdeblur.ops.ranges import uint8_to_01
+from tfdeblur.tiles import GRID
 
 _PEAK_SHAPE = (1, 256, 256, 128)  # of the convolution that stands for the machine's peak: 3x3, 128 to 128 channels
 
@@ -48,6 +52,113 @@ def inference(config, size, batch_size, policy, rounds, xla=False, profile=False
     forward = tf.function(lambda x: restore_batch(net, x), jit_compile=xla)
     result = _measure(forward, (images,), policy, rounds, batch_size, batch_size * size[0] * size[1])
     return _told("inference", result, xla, profile and time_by_operation(forward, (images,)))
+
+
+def restoring(config, size, policy, **options):
+    """Restores one image of noise of `size` (height, width) as `deblur` does, in tiles where it does not fit.
+
+    Memory is the process's: measure each in a fresh one, as `tfdeblur benchmark` is.
+
+    Args:
+      config, size, policy: see `inference`; weights are the initial ones.
+      **options: of `Deblurrer.configure`.
+
+    Returns:
+      {"size", "precision", "tiles": how many, "tile": (height, width) of the largest, "overlap", "seconds",
+      "cpu_seconds": of all cores together, which a busy machine changes little, "bytes_per_pixel": as estimated,
+      "start_bytes": the most before it began, "most_bytes": the most that the process ever held}.
+    """
+    with precision(policy):
+        net = systems.build_from(config)
+    deblurrer = Deblurrer.of_network(net, {"config": config.to_dict()}).configure(**options)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    deblurrer.restore(image[:64, :64])  # traces
+    start_bytes = _most_bytes()
+    seen = []
+    run = deblurrer._run
+    deblurrer._run = lambda part: seen.append(part.shape[:2]) or run(part)
+    begin, cpu_begin = time.perf_counter(), time.process_time()
+    deblurrer.restore(image)
+    seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
+    return {
+        "size": list(size),
+        "precision": policy,
+        "tiles": len(seen),
+        "tile": list(max(seen)),
+        "overlap": deblurrer.overlap,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "bytes_per_pixel": deblurrer.bytes_per_pixel(),
+        "start_bytes": start_bytes,
+        "most_bytes": _most_bytes(),
+    }
+
+
+def restoring_table(result):
+    """The result of `restoring` as text."""
+    height, width = result["size"]
+    tall, wide = result["tile"]
+    megapixels = height * width / 1e6
+    how = f"{result['tiles']} tiles of {wide}x{tall}, overlap {result['overlap']}" if result["tiles"] > 1 else "whole"
+    seconds, cpu_seconds = result["seconds"] / megapixels, result["cpu_seconds"] / megapixels
+    return (
+        f"{width}x{height} in {result['precision']}, {how}: {result['seconds']:.1f} s, "
+        f"{seconds:.2f} s per megapixel ({cpu_seconds:.2f} s of one core)\n"
+        f"memory {result['most_bytes'] / 1e9:.2f} GB, {result['start_bytes'] / 1e9:.2f} GB before; estimated "
+        f"{result['bytes_per_pixel']:.0f} bytes per pixel of a tile"
+    )
+
+
+def seams_table(result):
+    """The result of `seams` as text."""
+    lines = [f"tiles of {result['tile']}, difference to the whole image in levels of 1/255"]
+    for overlap, error in result["levels"].items():
+        lines.append(f"overlap {overlap:4}: largest {error['largest']:7.3f}, 99.99% {error['99.99%']:7.3f}")
+    reach = ", ".join(f"{level:g}: {pixels}" for level, pixels in result["reach"].items())
+    return "\n".join([*lines, f"pixels from a cut within which the result differs by this many levels: {reach}"])
+
+
+def _most_bytes():
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * (1 if sys.platform == "darwin" else 1024)
+
+
+def seams(deblurrer, images, tile, overlaps):
+    """How much tiles change the result, against that of the whole image.
+
+    Args:
+      deblurrer: a Deblurrer.
+      images: {name: uint8 [H, W, 3]}, whose results fit the memory.
+      tile: side of the tiles.
+      overlaps: what they share, a list.
+
+    Returns:
+      {"tile", "levels": {overlap: {"largest", "99.99%", "mean"}} over all images, before rounding, 1 being 1/255;
+      "reach": {level: pixels from an image's new border, behind which cutting it there changes less than `level`}}.
+    """
+    levels, profiles = collections.defaultdict(list), []
+    for image in images.values():
+        image = uint8_to_01(image).numpy()
+        whole = deblurrer.configure(tile=0).restore(image)
+        cut = image.shape[1] // 2 // GRID * GRID
+        half = deblurrer.restore(np.ascontiguousarray(image[:, :cut]))
+        profiles.append(255 * np.abs(half - whole[:, :cut]).max(axis=(0, 2))[::-1])
+        for overlap in overlaps:
+            tiled = deblurrer.configure(tile=tile, overlap=overlap).restore(image)
+            levels[overlap].append(255 * np.abs(tiled - whole).ravel())
+    told = {}
+    for overlap, errors in levels.items():
+        errors = np.concatenate(errors)
+        told[overlap] = {
+            "largest": float(errors.max()),
+            "99.99%": float(np.percentile(errors, 99.99)),
+            "mean": float(errors.mean()),
+        }
+    reach = {
+        level: max(int(np.flatnonzero(profile >= level).max(initial=-1)) + 1 for profile in profiles)
+        for level in (8, 4, 2, 1, 0.5)
+    }
+    return {"tile": tile, "levels": told, "reach": reach}
 
 
 def training(config, policy, rounds, xla=False, profile=False):

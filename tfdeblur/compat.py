@@ -9,6 +9,7 @@ set before TensorFlow's first import.
 
 import contextlib
 import os
+import pathlib
 import sys
 
 ROW = 1 if sys.version_info < (3, 12) else 2
@@ -44,6 +45,52 @@ def cpu_flags():
     except OSError:
         pass
     return set()
+
+
+def free_memory():
+    """Bytes of main memory that this process may still take; where the system does not tell, 8 GB.
+
+    What is free or can be freed, and no more than the control groups around the process leave (containers, Slurm).
+    """
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return 8 * 10**9
+    for limit, usage, statistics in _memory_groups():
+        try:
+            # What a group, those inside it included, holds of files can be freed.
+            files = [int(line.split()[1]) for line in statistics.splitlines() if "inactive_file" in line]
+            free = min(free, int(limit) - int(usage) + max(files, default=0))
+        except ValueError:  # "max": no limit
+            pass
+    return max(free, 0)
+
+
+def _memory_groups(groups="/proc/self/cgroup", root="/sys/fs/cgroup"):
+    """(limit, usage, statistics) as the system writes them, of each control group around this process."""
+    try:
+        with open(groups, encoding="utf-8") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return
+    for _, controllers, path in lines:
+        if controllers == "":  # version 2
+            top, names = pathlib.Path(root), ("memory.max", "memory.current", "memory.stat")
+        elif "memory" in controllers.split(","):
+            top = pathlib.Path(root, "memory")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
+        else:
+            continue
+        # Inside a container the path may be one of the outside, and the root the group itself.
+        folder = top / path.lstrip("/")
+        for inside in (folder, *folder.parents):
+            try:
+                yield [(inside / name).read_text(encoding="ascii") for name in names]
+            except OSError:
+                pass
+            if inside == top:
+                break
 
 
 def auto_precision(training):

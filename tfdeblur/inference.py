@@ -2,17 +2,20 @@
 
 import json
 import os
+import sys
 
 import numpy as np
+import tqdm
 
-from tfdeblur import systems
+from tfdeblur import systems, tiles
 from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
-from tfdeblur.ops.ranges import to_uint8, uint8_to_01
+from tfdeblur.ops.ranges import to_uint8, to_uint16, uint8_to_01, uint16_to_01
 from tfdeblur.training import checkpoints
 
 WEIGHTS = ("last", "average", "best")
+MOST_SCALE = 4.0
 EXPORT_METADATA = "tfdeblur.json"  # beside saved_model.pb: what an export was made from
 
 
@@ -35,18 +38,27 @@ def restore_batch(net, blurred):
 
 
 class Deblurrer:
-    """A trained network, ready for images.
+    """A trained network, ready for images of any size.
 
     Args:
       restore_batch: float32 [B, H, W, 3] in [0, 1] -> the same shape and range.
       metadata: what the checkpoint says of itself: {"config": {..}, "data": {..}, "precision": .., ..}.
       path: where it was loaded from.
+
+    Attributes:
+      fixed_size: None; or (height, width), which an image's sides must not exceed in `restore_batch`: larger images are
+        restored in such tiles.
     """
+
+    fixed_size = None
 
     def __init__(self, restore_batch, metadata=None, path=None):
         self._restore_batch = restore_batch
         self.metadata = metadata or {}
         self.path = path
+        self._bytes_per_pixel = None  # as soon as it is asked for
+        self._most_pixels = None  # of a tile, once the memory was too small for a larger one
+        self.configure()
 
     @classmethod
     def of_network(cls, net, metadata=None, path=None):
@@ -57,8 +69,41 @@ class Deblurrer:
         deblurrer.net = net
         return deblurrer
 
+    def configure(self, tile=None, overlap=None, self_ensemble=False, scales=(1.0,)):
+        """How `restore` works from now on.
+
+        Args:
+          tile: None: the whole image where the memory allows, else tiles as large as it does; 0: always the whole
+            image; else the side of square tiles in pixels, counted in whole multiples of `tiles.GRID`.
+          overlap: what two tiles share, in pixels; None: what the system needs, `tiles.OVERLAPS`.
+          self_ensemble: restore the eight mirrored and turned forms of the image and take their mean. Not the
+            learned self-ensemble of EGNet, which is the system egnet_ensemble.
+          scales: sizes at which the image is restored, 1.0 being its own; the mean of what each changes in it.
+
+        Returns:
+          self.
+
+        Raises:
+          DeblurError: a tile that is not larger than the overlap, or scales outside (0, 4].
+        """
+        if overlap is None:
+            overlap = tiles.OVERLAPS.get((self.metadata.get("config") or {}).get("system"), tiles.LARGEST_OVERLAP)
+        scales = tuple(float(scale) for scale in scales)
+        if overlap < 0:
+            raise DeblurError(f"--overlap={overlap}: must be 0 or more")
+        if tile and tile < tiles.smallest(overlap):
+            raise DeblurError(
+                f"--tile={tile}: tiles that share {overlap} pixels need a side of {tiles.smallest(overlap)}; name a "
+                "smaller --overlap, 0 for none"
+            )
+        if not scales or not all(0.0 < scale <= MOST_SCALE for scale in scales):
+            said = ",".join(f"{scale:g}" for scale in scales)
+            raise DeblurError(f"--scales={said}: each above 0, {MOST_SCALE:g} at most")
+        self.tile, self.overlap, self.self_ensemble, self.scales = tile, overlap, self_ensemble, scales
+        return self
+
     def restore(self, image):
-        """Restores one image.
+        """Restores one image, as `configure` says.
 
         Args:
           image: uint8 [H, W, 3] in 0 .. 255, uint16 in 0 .. 65535 or float in [0, 1], RGB, any size from 1x1.
@@ -67,32 +112,136 @@ class Deblurrer:
           An array of the same shape and dtype, clipped to the range; integers are rounded.
 
         Raises:
-          DeblurError: another shape or dtype, or float values that are not finite or outside [0, 1].
+          DeblurError: another shape or dtype, float values that are not finite or outside [0, 1], or too little
+            memory.
         """
         image = np.asarray(image)
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise DeblurError(f"an image of shape {image.shape}: need [height, width, 3], RGB")
+        if np.issubdtype(image.dtype, np.floating):
+            _check_range(image)
+        elif image.dtype not in (np.uint8, np.uint16):
+            raise DeblurError(f"an image of dtype {image.dtype}: need uint8, uint16, or float in [0, 1]")
+        restored = self._averaged(image)
         if image.dtype == np.uint8:
-            return to_uint8(self._run(uint8_to_01(image))).numpy()
+            return to_uint8(restored).numpy()
         if image.dtype == np.uint16:
-            restored = self._run(image.astype(np.float32) / 65535.0).numpy()
-            return np.round(np.clip(restored, 0.0, 1.0) * 65535.0).astype(np.uint16)
-        if not np.issubdtype(image.dtype, np.floating):
-            raise DeblurError(f"an image of dtype {image.dtype}: need uint8, or float in [0, 1]")
-        if not np.isfinite(image).all():
-            raise DeblurError("a float image with NaN or infinite values: need [0, 1]")
-        low, high = image.min(), image.max()
-        if low < 0.0 or high > 1.0:
-            remedy = "divide 8-bit values by 255" if high > 2.0 else "clip it"
-            raise DeblurError(f"a float image with values from {low:g} to {high:g}: need [0, 1]; {remedy}")
-        return self._run(image).numpy().astype(image.dtype)
+            return to_uint16(restored).numpy()
+        return restored.astype(image.dtype)
 
-    def _run(self, image_01):
-        try:
-            return self._restore_batch(tf.cast(image_01, tf.float32)[None])[0]
-        except tf.errors.ResourceExhaustedError as error:
-            height, width = image_01.shape[:2]
-            raise DeblurError(f"{width}x{height}: too large for the memory; make the image smaller") from error
+    def _averaged(self, image):
+        """float32 [H, W, 3] in [0, 1]: the mean over scales and symmetries, where they are asked for."""
+        if not self.self_ensemble and self.scales == (1.0,):
+            return self._tiled(image)
+        codes = range(8) if self.self_ensemble else (0,)
+        image = _to_01(image)
+        total = np.zeros_like(image)
+        for scale in self.scales:
+            scaled = _resized(image, [max(1, round(scale * side)) for side in image.shape[:2]])
+            change = sum(_turned_back(self._tiled(_turned(scaled, code)), code) for code in codes) - len(codes) * scaled
+            # What is resized is the change: the image itself would lose its detail.
+            total += _resized(change, image.shape[:2])
+        return np.clip(image + total / (len(self.scales) * len(codes)), 0.0, 1.0)
+
+    # ------------------------------------------------------------------------------------------------- tiles
+
+    def _tiled(self, image):
+        """float32 [H, W, 3] in [0, 1]: restored once, whole or in tiles."""
+        height, width = image.shape[:2]
+        if self.fixed_size and min(self.fixed_size) >= tiles.GRID:
+            overlap = min(self.overlap, *(side // tiles.GRID // 2 * tiles.GRID for side in self.fixed_size))
+            sides = zip((height, width), self.fixed_size, strict=True)
+            places = [tiles.places(length, tile, overlap, shorten=False) for length, tile in sides]
+            return tiles.restore(self._run, image, *places, _progress)
+        while True:
+            tile = self._tile(height, width)
+            places = [tiles.places(length, tile, self.overlap) for length in (height, width)]
+            try:
+                return tiles.restore(self._run, image, *places, _progress)
+            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+                tried = min(tile, max(height, width))
+                smaller = tiles.side(min(tile, height) * min(tile, width) / 4, self.overlap)
+                if self.tile is not None or smaller >= tried:
+                    remedy = "name a smaller --tile" if self.tile is not None else "make the image smaller"
+                    raise DeblurError(f"{width}x{height}: too large for the memory; {remedy}") from error
+                _say(f"{width}x{height}: out of memory; trying again in tiles of {smaller}x{smaller}")
+                self._most_pixels = smaller**2
+
+    def _tile(self, height, width):
+        """The side of the tiles for an image; that of the image or more where it is restored whole."""
+        whole, pixels = max(height, width), height * width
+        if self.tile is not None:
+            return self.tile or whole
+        if self._most_pixels is not None:
+            return whole if pixels <= self._most_pixels else tiles.side(self._most_pixels, self.overlap)
+        # A graphics card says when its memory is full, and is asked by trying. A processor's process is killed.
+        if tf.config.list_physical_devices("GPU"):
+            return whole
+        memory = tiles.memory(tiles.WHOLE_BYTES)
+        if pixels * tiles.MOST_BYTES_PER_PIXEL <= memory or pixels * self.bytes_per_pixel() <= memory:
+            return whole
+        return tiles.side(tiles.memory(tiles.TILE_BYTES) / self.bytes_per_pixel(), self.overlap)
+
+    def bytes_per_pixel(self):
+        """What restoring takes for each pixel of an image that is restored whole; an estimate, rather too high."""
+        if self._bytes_per_pixel is None:
+            self._bytes_per_pixel = tiles.MOST_BYTES_PER_PIXEL
+            net = getattr(self, "net", None)
+            if net is None and self.metadata.get("config"):  # an export
+                net = systems.build_from(self.metadata["config"])
+            if net is not None:
+                self._bytes_per_pixel = tiles.bytes_per_pixel(lambda images: restore_batch(net, images))
+        return self._bytes_per_pixel
+
+    def _run(self, image):
+        return np.asarray(self._restore_batch(tf.constant(_to_01(image))[None])[0])
+
+
+def _check_range(image):
+    if not np.isfinite(image).all():
+        raise DeblurError("a float image with NaN or infinite values: need [0, 1]")
+    low, high = image.min(), image.max()
+    if low < 0.0 or high > 1.0:
+        remedy = "divide 8-bit values by 255" if high > 2.0 else "clip it"
+        raise DeblurError(f"a float image with values from {low:g} to {high:g}: need [0, 1]; {remedy}")
+
+
+def _to_01(image):
+    """uint8, uint16 or float in [0, 1] -> float32 in [0, 1], of arrays."""
+    if image.dtype == np.uint8:
+        return uint8_to_01(image).numpy()
+    if image.dtype == np.uint16:
+        return uint16_to_01(image).numpy()
+    return np.asarray(image, np.float32)
+
+
+def _turned(image, code):
+    """One of the eight symmetries of the square: bit 0 mirrors left-right, bit 1 up-down, bit 2 transposes."""
+    image = image[:, ::-1] if code & 1 else image
+    image = image[::-1] if code & 2 else image
+    return image.swapaxes(0, 1) if code & 4 else image
+
+
+def _turned_back(image, code):
+    image = image.swapaxes(0, 1) if code & 4 else image
+    return _turned(image, code & 3)
+
+
+def _resized(image, size):
+    if image.shape[:2] == tuple(size):
+        return image
+    return tf.image.resize(image, size, "bicubic", antialias=True).numpy()
+
+
+def _progress(places):
+    """A bar with ETA while the tiles of one image are worked through."""
+    if len(places) == 1:
+        return places
+    return tqdm.tqdm(places, desc="tiles", unit="tile", leave=False, dynamic_ncols=True)
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def load(path, policy="float32", weights="last"):

@@ -8,11 +8,13 @@ from absl import flags
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """WHAT is training, inference or input. The first two print seconds, megapixels per second and the fraction
-of the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it. Training takes
-crop and batch from the configuration and leaves the data pipeline out. Input prints how many pairs of crops a second
-the data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside plain PNG
-decoding in the same run; on made-up frames of 1280x720, or on --data_dir."""
+SUMMARY = """WHAT is training, inference, input, restoring or seams. The first two print seconds, megapixels per second
+and the fraction of the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it.
+Training takes crop and batch from the configuration and leaves the data pipeline out. Input prints how many pairs of
+crops a second the data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside
+plain PNG decoding in the same run; on made-up frames of 1280x720, or on --data_dir. Restoring restores one image of
+--size as deblur does, in tiles where it does not fit, and prints time and memory. Seams compares what --model makes of
+images (files behind WHAT) in tiles of --tile with what it makes of them whole."""
 
 _MOST_OPERATIONS = 12  # lines of --profile
 
@@ -20,7 +22,10 @@ _MOST_OPERATIONS = 12  # lines of --profile
 def _define(values, argv):
     common.define_config(values, argv, default="madn/gopro")
     common.define_precision(values)
-    flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference.", flag_values=values)
+    flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference and restoring.", flag_values=values)
+    common.define_restoring(values)
+    common.define_model(values)
+    flags.DEFINE_list("overlaps", "32,64,96,128,160", "For seams: what tiles of --tile share.", flag_values=values)
     flags.DEFINE_integer(
         "batch_size",
         None,
@@ -41,8 +46,11 @@ def _define(values, argv):
 
 
 def _run(values, arguments):
-    if arguments not in (["training"], ["inference"], ["input"]):
-        raise DeblurError(f"{' '.join(arguments) or 'nothing'} to benchmark: write training, inference or input")
+    if arguments[:1] == ["seams"] and len(arguments) > 1:
+        return _seams(values, arguments[1:])
+    if arguments not in (["training"], ["inference"], ["input"], ["restoring"]):
+        said = " ".join(arguments) or "nothing"
+        raise DeblurError(f"{said} to benchmark: write training, inference, input, restoring or seams IMAGE...")
     size = common.parse_size(values.size)
 
     from tfdeblur import benchmark, runner
@@ -54,6 +62,10 @@ def _run(values, arguments):
         return 0
     policy = runner.resolve_precision(values.precision, training=arguments == ["training"])
     runner.say(f"{values.config.system} on {runner.device()}")
+    if arguments == ["restoring"]:
+        result = benchmark.restoring(values.config, size, policy, **common.restoring(values))
+        print(json.dumps(result, indent=2) if values.json else benchmark.restoring_table(result))
+        return 0
     if arguments == ["training"]:
         result = benchmark.training(values.config, policy, values.rounds, values.xla, values.profile)
     else:
@@ -73,6 +85,22 @@ def _run(values, arguments):
     )
     for kind, share in list(result.get("operations", {}).items())[:_MOST_OPERATIONS]:
         print(f"{share:6.1%}  {kind}")
+    return 0
+
+
+def _seams(values, paths):
+    from tfdeblur import benchmark, runner
+    from tfdeblur.data.images import read_image
+    from tfdeblur.inference import load
+
+    if not values.model:
+        raise DeblurError("--model must be given")
+    if not all(overlap.isdecimal() for overlap in values.overlaps):
+        raise DeblurError(f"--overlaps={','.join(values.overlaps)}: write whole numbers, for example 64,96")
+    deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False), values.weights)
+    images = {path: read_image(path) for path in paths}
+    result = benchmark.seams(deblurrer, images, values.tile or 384, [int(overlap) for overlap in values.overlaps])
+    print(json.dumps(result, indent=2) if values.json else benchmark.seams_table(result))
     return 0
 
 

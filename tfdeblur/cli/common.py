@@ -178,6 +178,46 @@ def define_precision(values, default="auto"):
     )
 
 
+def define_restoring(values):
+    flags.DEFINE_integer(
+        "tile",
+        None,
+        "Restore in overlapping square tiles of this many pixels; 0 never tiles. Default: whole images where the "
+        "memory allows, else tiles as large as it does.",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "overlap", None, "What two tiles share, in pixels. Default: the system's.", lower_bound=0, flag_values=values
+    )
+    flags.DEFINE_bool(
+        "self_ensemble",
+        False,
+        "Restore the eight mirrored and turned forms of an image and take their mean: eight times the time.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "scales",
+        "1",
+        "Sizes at which to restore an image, whose changes are averaged: 1,0.75 for its own and three quarters of it.",
+        flag_values=values,
+    )
+
+
+def restoring(values):
+    """The flags of `define_restoring` as keyword arguments of `Deblurrer.configure`."""
+    try:
+        scales = [float(scale) for scale in values.scales]
+    except ValueError as error:
+        raise DeblurError(f"--scales={','.join(values.scales)}: write numbers, for example 1,0.75") from error
+    return {
+        "tile": values.tile,
+        "overlap": values.overlap,
+        "self_ensemble": values.self_ensemble,
+        "scales": scales,
+    }
+
+
 def parse_size(text):
     """ "720x1280" -> (720, 1280), height first."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)

@@ -19,7 +19,8 @@ def _define(values, argv):
     del argv
     common.define_model(values)
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=values)
-    common.define_precision(values, default="float32")
+    common.define_precision(values)
+    common.define_restoring(values)
     flags.DEFINE_bool(
         "keep_format",
         False,
@@ -54,6 +55,7 @@ def _run(values, arguments):
         raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
     figure = figures[0] if figures else None
     which = [values.rgcl] if figure == "rgcl" else []
+    options = common.restoring(values)
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked = len(jobs) + len(failures)
     if jobs:
@@ -61,7 +63,7 @@ def _run(values, arguments):
         from tfdeblur.inference import load
 
         policy = runner.resolve_precision(values.precision, training=False)
-        deblurrer = load(values.model, policy, values.weights)
+        deblurrer = load(values.model, policy, values.weights).configure(**options)
         runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
         draw = figure and report.figure_of(deblurrer, figure, *which)
         failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)

@@ -16,6 +16,7 @@ def _define(values, argv):
     del argv
     common.define_model(values)
     common.define_data(values)
+    common.define_restoring(values)
     flags.DEFINE_string(
         "protocol",
         "psnr,ssim",
@@ -56,13 +57,14 @@ def _run(values, arguments):
 
     protocols = metrics.get_protocols(values.protocol)
     runner.check_targets(values.out, values.csv, picture=values.bars)
-    deblurrer = load(values.model, weights=values.weights)
+    options = common.restoring(values)
+    deblurrer = load(values.model, weights=values.weights).configure(**options)
     config = runner.config_of(deblurrer)
     source = runner.make_source(config, values.split, **common.data_arguments(values), seed=values.seed)
     # Before what takes longer: not every model can.
     hsic = {"hsic": runner.feature_hsic(deblurrer, source, values.seed)} if values.hsic else {}
     results, rows = runner.evaluate(deblurrer, source, protocols, values.seed)
-    results |= hsic
+    results |= hsic | {"restoring": options | {"overlap": deblurrer.overlap}}
     print(runner.table(results), flush=True)
     runner.write_results(results, rows, values.out, values.csv)
     if values.bars:
