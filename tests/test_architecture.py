@@ -28,7 +28,8 @@ ARROWS = {
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
     "inference": {"ops", "systems", "training"},  # training: the format of its checkpoints
-    "export": {"inference", "ops", "systems"},
+    "serving": {"ops"},
+    "export": {"inference", "ops", "serving", "systems"},
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,
