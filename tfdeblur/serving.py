@@ -17,7 +17,6 @@ DAMAGED = "damaged, cut off before its end, or of a kind that cannot be decoded:
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 # Bounds on the work that a small file can make; ordinary ones stay far below them.
-_MOST_CHUNKS = 10_000  # of a PNG: 80 MB at the usual 8 kB
 _MOST_HEAD = 2048  # bytes of a PNG's header and palette, which have 1,100 at most
 _MOST_SEGMENTS = 512  # of a JPEG before its image
 _MOST_EXIF = 65536  # bytes, as in a JPEG
@@ -173,7 +172,8 @@ def _read_png(data):
 
     zero = tf.zeros([], tf.int64)
     state = (zero + len(_PNG), tf.constant(_PNG), zero, zero, zero)
-    position, head, begin, end, exif = tf.while_loop(is_inside, next_chunk, state, maximum_iterations=_MOST_CHUNKS)
+    most = 1000 + tf.strings.length(data) // 4096  # an image lies in chunks of 8 kB or more, a small one in one
+    position, head, begin, end, exif = tf.while_loop(is_inside, next_chunk, state, maximum_iterations=most)
     parts = [head, _part(data, begin, end - begin), _part(data, position, 12)]
     return tf.strings.join(parts), _part(data, exif, tf.where(exif > 0, _MOST_EXIF, 0))
 
