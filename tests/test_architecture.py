@@ -28,8 +28,9 @@ ARROWS = {
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
     "tiles": set(),
+    "serving": {"ops"},
     "inference": {"ops", "systems", "tiles", "training"},  # training: the format of its checkpoints
-    "export": {"inference", "ops", "systems"},
+    "export": {"inference", "ops", "serving", "systems"},
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,
