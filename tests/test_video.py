@@ -1,6 +1,5 @@
 """Videos: timing, sound, colours and the way up stay, whatever is damaged, and however often a run is killed."""
 
-import json
 import os
 import pathlib
 import signal
@@ -48,7 +47,7 @@ class Same(Inverted):
 def frame(number, size=(48, 64)):
     """A smooth picture in colour, another one for each number, uint8 [H, W, 3]."""
     y, x = np.mgrid[: size[0], : size[1]] / max(size)
-    return np.stack([40 + 100 * x + 0 * y, 60 + 90 * y, 50 + 6.0 * (number % 24) + 0 * x], axis=-1).astype(np.uint8)
+    return np.stack([40 + 100 * x + 0 * y, 60 + 90 * y, 50 + 20.0 * (number % 8) + 0 * x], axis=-1).astype(np.uint8)
 
 
 def make_clip(
@@ -58,6 +57,7 @@ def make_clip(
     codec="libx264",
     pixels="yuv420p",
     time_base=MS,
+    rate=25,
     options=None,
     colours=(1, 1, 1, 1),  # range, matrix, primaries, transfer
     aspect=None,
@@ -68,7 +68,7 @@ def make_clip(
     """Writes a clip of uint8 RGB images that are shown at `times`, in units of `time_base`."""
     times = times or [40 * number for number in range(len(images))]
     with av.open(str(path), "w", format=format) as output:
-        stream = output.add_stream(codec, rate=25, options=options or {})
+        stream = output.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt, stream.time_base = pixels, time_base
         context = stream.codec_context
@@ -133,7 +133,7 @@ def error(one, other):
         ("a.mp4", "libx264", True),
         ("a.mov", "libx264", True),
         ("a.mkv", "libx264", True),
-        ("a.mkv", "libx265", False),
+        ("b.mkv", "libx265", False),
         ("a.webm", "libvpx-vp9", True),
         ("a.webm", "libvpx", False),  # VP8 becomes VP9
         ("a.mp4", "libsvtav1", False),
@@ -155,6 +155,7 @@ def test_every_frame_is_restored_and_keeps_its_time(name, codec, sound, tmp_path
     given, times = decoded(path)
     assert times == [each * MS for each in UNEVEN]
     target = str(tmp_path / "out" / name)
+    capfd.readouterr()
     assert restore_video(Inverted(), path, target) is None
     restored, restored_times = decoded(target)
     assert restored_times == times
@@ -167,7 +168,9 @@ def test_every_frame_is_restored_and_keeps_its_time(name, codec, sound, tmp_path
     with av.open(path) as one, av.open(target) as two:
         assert two.format.name == one.format.name
         assert abs(two.duration - one.duration) < 3000  # microseconds
-        assert two.streams.video[0].average_rate == one.streams.video[0].average_rate
+        assert float(two.streams.video[0].average_rate) == pytest.approx(
+            float(one.streams.video[0].average_rate), rel=0.04
+        )
     assert os.listdir(tmp_path / "out") == [name]
     assert "x265" not in capfd.readouterr().err
 
@@ -188,13 +191,14 @@ def test_more_than_one_segment_of_real_frame_rates(tmp_path, capfd):
     """30000/1001 frames a second: times are no whole milliseconds, and segments follow one another exactly."""
     count = 2 * video.SEGMENT + 5
     times = [1001 * number for number in range(count)]
-    path = clip_of(tmp_path / "a.mp4", count, times=times, time_base=Fraction(1, 30000))
+    path = clip_of(tmp_path / "a.mp4", count, times=times, time_base=Fraction(1, 30000), rate=Fraction(30000, 1001))
     target = str(tmp_path / "b.mp4")
     restore_video(Inverted(), path, target)
     assert decoded(target)[1] == [Fraction(each, 30000) for each in times]
     for before, after in zip(decoded(path)[0], decoded(target)[0], strict=True):
         assert error(255 - before, after) < 3
     with av.open(target) as container:
+        assert container.streams.video[0].average_rate == Fraction(30000, 1001)
         keys = [each.is_keyframe for each in container.demux(container.streams.video[0]) if each.size]
     assert [number for number, key in enumerate(keys) if key] == [0, video.SEGMENT, 2 * video.SEGMENT]
     assert f"/{count} " in capfd.readouterr().err  # the progress bar knows how many there are
@@ -208,7 +212,7 @@ def test_containers_that_hold_too_little_become_matroska(tmp_path):
     target = str(tmp_path / "a.mkv")
     restore_video(Inverted(), path, target)
     images, times = decoded(target)
-    assert times == [40 * number * MS for number in range(10)]
+    assert times == decoded(path)[1]
     assert error(images[9], 255 - decoded(path)[0][9]) < 3
     assert [data for _, data in packets(target, "audio")] == [data for _, data in packets(path, "audio")]
 
@@ -276,12 +280,10 @@ def test_what_a_container_can_hold(tmp_path):
 # ----------------------------------------------------------------------------------------- size, way up, colours
 
 
-@pytest.mark.parametrize("suffix, codec", [(".mp4", "libx264"), (".mp4", "libx265"), (".webm", "libvpx-vp9")])
+@pytest.mark.parametrize("suffix, codec", [(".mp4", "libx264"), (".webm", "libvpx-vp9")])
 @pytest.mark.parametrize("size", [(27, 35), (1, 1), (2, 33), (48, 3)])
 def test_odd_sizes_stay(suffix, codec, size, tmp_path):
     pixels = "yuv420p" if suffix == ".webm" else "yuv444p"
-    if codec == "libx265" and min(size) < 16:
-        pytest.skip("x265 refuses it as an input, too")
     images = [frame(number, size) for number in range(3)]
     path = make_clip(tmp_path / f"a{suffix}", images, codec=codec, pixels=pixels, options={"crf": "4"})
     target = tmp_path / f"b{suffix}"
@@ -299,6 +301,15 @@ def test_an_odd_size_with_half_the_colour_of_another_codec(tmp_path):
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt.replace("j", ""), context.color_range) == ("h264", "yuv444p", 2)
     assert error(decoded(path)[0][2], decoded(tmp_path / "b.mkv")[0][2]) < 3
+
+
+@pytest.mark.parametrize("size, becomes", [((66, 64), "hevc"), ((64, 62), "av1")])
+def test_small_pictures_are_kept_from_x265(size, becomes, tmp_path):
+    """x265 4.1 writes beyond its memory for pictures less than 64 pixels wide (valgrind)."""
+    first = video._Frame(av.VideoFrame(*size, "yuv420p10le"), 0, False)
+    path = make_clip(tmp_path / "a.mov", [frame(0, (64, 64))], codec="prores_ks", pixels="yuv422p10le")
+    clip = video._Clip(path)
+    assert video._choose_encoding(clip, first, "b.mp4", False).codec == becomes
 
 
 ORIENTATIONS = [(a, b, c, d) for a, d in ((1, 1), (1, -1), (-1, 1), (-1, -1)) for b, c in ((0, 0),)] + [
@@ -425,15 +436,15 @@ def test_ten_bits_stay_ten(name, codec, pixels, becomes, tmp_path, capfd):
     kept, target = Kept(), str(tmp_path / f"b{name[1:]}")
     restore_video(kept, path, target)
     assert kept.image.dtype == np.float32
-    assert len(np.unique(kept.image)) > 256
+    assert len(np.unique(kept.image)) > 200  # the ramp has 96 steps of 8 bit
     np.testing.assert_allclose(kept.image[..., 1], np.clip((luma(path) - 64) / 876, 0, 1), atol=2e-3)
     assert error(luma(target), luma(path)) < 1.5  # of 1023
     with av.open(target) as container:
         context = container.streams.video[0].codec_context
         assert (context.codec.canonical_name, context.pix_fmt) == becomes
-        assert context.color_trc == 16
+        assert context.color_trc == (2 if codec == "prores_ks" else 16)  # FFmpeg's own ProRes tells none
         assert context.codec_tag == "hvc1" or becomes[0] != "hevc"
-    assert "is HDR (PQ)" in capfd.readouterr().err
+    assert ("is HDR (PQ)" in capfd.readouterr().err) == (codec != "prores_ks")
 
 
 def test_rgb_becomes_yuv_and_transparency_is_dropped(tmp_path, capfd):
@@ -451,7 +462,7 @@ def test_a_result_is_nearly_what_the_network_gave(codec, tmp_path):
     first = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
     encoding = video._Encoding(codec, "yuv420p", 384, 256, MS, Fraction(25), Fraction(1), 1, True, (1, 1, 1, 1))
     path = str(tmp_path / "a.mp4")
-    wanted = encoding.picture(image, video._Frame(first, 0, 40, False))
+    wanted = encoding.picture(image, video._Frame(first, 0, False))
     with av.open(path, "w") as output:
         stream = encoding.add_to(output)
         output.mux(stream.encode(wanted))
@@ -459,7 +470,7 @@ def test_a_result_is_nearly_what_the_network_gave(codec, tmp_path):
     with av.open(path) as container:
         got = next(container.decode(video=0))
     one, two = (np.frombuffer(p.planes[0], np.uint8).reshape(256, -1)[:, :384].astype(float) for p in (wanted, got))
-    assert 10 * np.log10(255**2 / ((one - two) ** 2).mean()) > 42
+    assert 10 * np.log10(255**2 / ((one - two) ** 2).mean()) > 40
 
 
 def test_side_by_side(tmp_path):
@@ -469,3 +480,329 @@ def test_side_by_side(tmp_path):
     assert both.shape == (48, 128, 3)
     assert error(both[:, :64], before) < 3
     assert error(both[:, 64:], 255 - before) < 3
+
+
+# ----------------------------------------------------------------------------------------- damage
+
+
+def spoil(path, number):
+    """Overwrites all of a video packet but its first bytes with zeros."""
+    with av.open(path) as container:
+        packet = [each for each in container.demux(video=0) if each.size][number]
+        start, size = packet.pos, packet.size
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[start + 4 : start + size] = bytes(size - 4)
+    pathlib.Path(path).write_bytes(data)
+
+
+@pytest.mark.parametrize("codec", ("libx264", "mjpeg"))
+def test_a_frame_that_cannot_be_decoded_is_told_and_the_others_keep_their_time(codec, tmp_path):
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    options = {"bf": "0"} if codec == "libx264" else {}
+    path = clip_of(tmp_path / "a.mov", 30, codec=codec, pixels=pixels, options=options, sound=True)
+    whole = decoded(path)[1]
+    spoil(path, 12)
+    fake, target = Inverted(), str(tmp_path / "b.mov")
+    failed, damaged = deblur_videos(fake, [(path, target)])
+    assert failed == []
+    (line,) = damaged
+    assert line.startswith(f"{path}: ") and "(at 0.48 s)" in line and line.endswith("the rest is restored")
+    images, times = decoded(target)
+    assert times == whole[:12] + whole[13:]
+    assert len(fake.seen) == 29
+    assert packets(target, "audio") == packets(path, "audio")
+
+
+def test_what_the_decoder_marks_as_damaged_is_passed_through(tmp_path, monkeypatch):
+    """MPEG-2 in a transport stream: the decoder conceals and says so."""
+    path = clip_of(
+        tmp_path / "a.ts", 30, size=(144, 176), codec="mpeg2video", time_base=Fraction(1, 25), times=list(range(30))
+    )
+    data = bytearray(pathlib.Path(path).read_bytes())
+    noise = np.random.default_rng(0).integers(0, 256, 150, np.uint8).tobytes()
+    data[len(data) // 2 : len(data) // 2 + 150] = noise
+    pathlib.Path(path).write_bytes(data)
+    with av.open(path) as container:
+        corrupt = [each.is_corrupt for packet in container.demux(video=0) for each in _decoded_if_possible(packet)]
+    assert 1 <= sum(corrupt) <= 3  # otherwise this clip tests nothing
+    target = str(tmp_path / "b.ts")
+    damage = restore_video(Inverted(), path, target)
+    assert "damaged frames are left as they are (at " in damage
+    for before, after, left in zip(decoded_in_spite(path), decoded(target)[0], corrupt, strict=True):
+        assert error(before if left else 255 - before, after) < 4
+
+
+def _decoded_if_possible(packet):
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        return []
+
+
+def decoded_in_spite(path):
+    with av.open(path) as container:
+        pictures = [each for packet in container.demux(video=0) for each in _decoded_if_possible(packet)]
+    return [each.to_ndarray(format="rgb24") for each in pictures]
+
+
+def test_a_clip_that_is_cut_off_gives_what_there_is(tmp_path):
+    path = clip_of(tmp_path / "a.mkv", 200, sound=True)
+    data = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(data[: len(data) // 2])
+    target = str(tmp_path / "b.mkv")
+    damage = restore_video(Inverted(), path, target)
+    assert "it is cut off at " in damage and damage.endswith(" s of 8.01 s") or damage.endswith(" s of 8.00 s")
+    assert len(decoded(target)[0]) == len(decoded(path)[0])
+
+
+def test_a_clip_whose_index_is_missing_is_one_line(tmp_path):
+    path = clip_of(tmp_path / "a.mp4")
+    data = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(data[: data.index(b"moov") - 4])
+    with pytest.raises(DeblurError, match="not a video that FFmpeg can read, or cut off"):
+        restore_video(Inverted(), path, str(tmp_path / "b.mp4"))
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("content", (b"", b"hello " * 100, bytes(5000)))
+def test_what_is_no_video_is_one_line(content, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(content)
+    failed, damaged = deblur_videos(Inverted(), [(str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"))])
+    (line,) = failed
+    assert line.startswith(f"{tmp_path / 'a.mp4'}: not a video") and "\n" not in line and damaged == []
+
+
+def test_sound_alone_no_frames_and_a_missing_file(tmp_path):
+    with av.open(str(tmp_path / "sound.mp4"), "w") as output:
+        audio = output.add_stream("aac", rate=48000)
+        sample = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.int16), "s16", "stereo")
+        sample.sample_rate = 48000
+        output.mux(audio.encode(sample))
+        output.mux(audio.encode(None))
+    with av.open(str(tmp_path / "empty.mp4"), "w") as output:
+        output.add_stream("libx264", rate=25, width=64, height=48)
+        output.start_encoding()
+    for name, words in (("sound", "no video"), ("empty", ""), ("none", "not a video")):
+        path = str(tmp_path / f"{name}.mp4")
+        with pytest.raises(DeblurError, match=f"{name}.mp4: .*{words}") as caught:
+            restore_video(Inverted(), path, str(tmp_path / "b.mp4"))
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "b.mp4").exists() and not (tmp_path / "b.mp4.parts").exists()
+
+
+def test_a_size_that_changes_is_refused(tmp_path):
+    settings = {"codec": "mpeg2video", "time_base": Fraction(1, 25), "times": list(range(5))}
+    one = clip_of(tmp_path / "one.ts", 5, size=(48, 64), **settings)
+    two = clip_of(tmp_path / "two.ts", 5, size=(64, 80), **settings)
+    path = tmp_path / "a.ts"
+    path.write_bytes(pathlib.Path(one).read_bytes() + pathlib.Path(two).read_bytes())
+    with pytest.raises(DeblurError, match="is 64x48, and 80x64 from .* s on; cut it there"):
+        restore_video(Inverted(), str(path), str(tmp_path / "b.ts"))
+    assert not (tmp_path / "b.ts").exists()
+
+
+# ----------------------------------------------------------------------------------------- killed and started again
+
+
+class Stopped(Inverted):
+    """Stops the run before a frame."""
+
+    def __init__(self, after):
+        super().__init__()
+        self._after = after
+
+    def restore(self, image):
+        if len(self.seen) == self._after:
+            raise KeyboardInterrupt
+        return super().restore(image)
+
+
+LONG = 3 * video.SEGMENT + 2
+
+
+@pytest.fixture
+def long_clip(tmp_path):
+    return clip_of(tmp_path / "a.mp4", LONG, sound=True)
+
+
+def video_packets(path):
+    with av.open(str(path)) as container:
+        return [(each.pts, each.dts, each.duration, bytes(each)) for each in container.demux(video=0) if each.size]
+
+
+@pytest.mark.parametrize("after, again", [(5, LONG), (2 * video.SEGMENT + 1, LONG - 2 * video.SEGMENT), (LONG - 1, 2)])
+def test_a_run_goes_on_after_its_last_whole_segment(after, again, long_clip, tmp_path, capfd):
+    target, parts = tmp_path / "b.mp4", tmp_path / "b.mp4.parts"
+    with pytest.raises(KeyboardInterrupt):
+        restore_video(Stopped(after), long_clip, str(target))
+    assert not target.exists()
+    assert parts.exists() == (after >= video.SEGMENT)
+    fake = Inverted()
+    assert restore_video(fake, long_clip, str(target)) is None
+    assert len(fake.seen) == again
+    assert ("going on after" in capfd.readouterr().err) == (again < LONG)
+    assert not parts.exists()
+    restore_video(Inverted(), long_clip, str(tmp_path / "uninterrupted.mp4"))
+    assert video_packets(target) == video_packets(tmp_path / "uninterrupted.mp4")
+
+
+def test_damage_before_the_point_where_a_run_goes_on_is_told_again(tmp_path):
+    path = clip_of(tmp_path / "a.mov", LONG, options={"bf": "0"})
+    spoil(path, 12)
+    with pytest.raises(KeyboardInterrupt):
+        restore_video(Stopped(LONG - 10), path, str(tmp_path / "b.mov"))
+    assert "(at 0.48 s)" in restore_video(Inverted(), path, str(tmp_path / "b.mov"))
+
+
+def test_other_settings_another_model_or_another_input_start_anew(long_clip, tmp_path):
+    target = str(tmp_path / "b.mp4")
+
+    class Trained(Stopped):
+        path, metadata = str(tmp_path / "ckpt-5"), {"step": 5}
+
+    pathlib.Path(Trained.path + ".index").write_bytes(b"1")
+
+    def stopped(deblurrer, **keywords):
+        with pytest.raises(KeyboardInterrupt):
+            restore_video(deblurrer, long_clip, target, **keywords)
+        return len(deblurrer.seen)
+
+    two, three = 2 * video.SEGMENT + 1, video.SEGMENT + 1
+    assert stopped(Trained(two), settings={"tile": 1}) == two
+    assert stopped(Trained(0), settings={"tile": 1}) == 0
+    assert len(list(pathlib.Path(target + ".parts").glob("*.nut"))) == 2
+    assert stopped(Trained(three), settings={"tile": 2}) == three
+    assert len(list(pathlib.Path(target + ".parts").glob("*.nut"))) == 1
+    assert stopped(Trained(two), settings={"tile": 2}, side_by_side=True) == two
+    os.utime(Trained.path + ".index", ns=(1, 1))
+    fake = Trained(LONG + 1)
+    os.utime(long_clip, ns=(1, 1))
+    restore_video(fake, long_clip, target, settings={"tile": 2}, side_by_side=True)
+    assert len(fake.seen) == LONG
+
+
+def test_two_processes_do_not_make_the_same_result(long_clip, tmp_path):
+    target = str(tmp_path / "b.mp4")
+
+    class Nested(Inverted):
+        def restore(self, image):
+            with pytest.raises(DeblurError, match="another process is making it"):
+                restore_video(Inverted(), long_clip, target)
+            return image
+
+    restore_video(Nested(), clip_of(tmp_path / "c.mp4", 1), target)
+
+
+def test_a_full_disk_is_one_line_and_the_segments_stay(long_clip, tmp_path, monkeypatch):
+    target = str(tmp_path / "b.mp4")
+    join = video._Parts.join
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(video._Parts, "join", full)
+    failed, _ = deblur_videos(Inverted(), [(long_clip, target)])
+    assert failed == [f"{long_clip}: No space left on device; the same command goes on where this stopped"]
+    monkeypatch.setattr(video._Parts, "join", join)
+    fake = Inverted()
+    restore_video(fake, long_clip, target)
+    assert fake.seen == [] and len(decoded(target)[0]) == LONG
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_any_moment_gives_the_same_result(long_clip, tmp_path):
+    program = """
+        import sys, time
+        from tests.test_video import Inverted
+        from tfdeblur.video import restore_video
+
+        class Slow(Inverted):
+            def restore(self, image):
+                time.sleep(0.02)
+                return super().restore(image)
+
+        print("ready", flush=True)
+        restore_video(Slow(), *sys.argv[1:])
+    """
+    target = tmp_path / "b.mp4"
+    command = [sys.executable, "-c", textwrap.dedent(program), long_clip, str(target)]
+    wait = np.random.default_rng(0)
+    for _ in range(5):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(wait.uniform(0.1, 1.6))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if target.exists():  # whole, or not at all
+            assert len(decoded(target)[0]) == LONG
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    restore_video(Inverted(), long_clip, str(tmp_path / "uninterrupted.mp4"))
+    assert video_packets(target) == video_packets(tmp_path / "uninterrupted.mp4")
+
+
+# ----------------------------------------------------------------------------------------- the command
+
+
+def test_deblur_restores_photographs_and_videos(trained_run, tmp_path, capfd):
+    """A real network of a few steps; its values are checked against `restore`."""
+    import tfdeblur
+
+    write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
+    path = clip_of(tmp_path / "b.mp4", 3, options={"crf": "4"})
+    out = tmp_path / "out"
+    assert main(["deblur", str(tmp_path / "*.*"), "--out", str(out), "--model", str(trained_run)]) == 0
+    assert sorted(os.listdir(out)) == ["a.png", "b.mp4"]
+    output = capfd.readouterr()
+    assert "2 of 2 files written" in output.out and "64x48" in output.err
+    deblurrer = tfdeblur.load(trained_run)
+    for before, after in zip(decoded(path)[0], decoded(out / "b.mp4")[0], strict=True):
+        wanted = deblurrer.restore(before).mean(axis=2)  # noise in colour, of which 4:2:0 keeps the brightness
+        assert error(wanted, after.mean(axis=2)) < 4 < error(before.mean(axis=2), after.mean(axis=2))
+
+
+def test_deblur_refuses_and_reports(trained_run, tmp_path, capfd):
+    path = clip_of(tmp_path / "a.mov", 30, codec="mjpeg", pixels="yuvj420p")
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    model = ["--model", str(trained_run)]
+    assert main(["deblur", path, "--out", str(tmp_path), *model]) == 1
+    assert "would overwrite an input" in capfd.readouterr().err
+    assert main(["deblur", path, "--out", str(tmp_path / "o"), "--branches", *model]) == 1
+    assert "--branches draws pictures of photographs" in capfd.readouterr().err
+    assert main(["deblur", str(tmp_path), "--out", str(tmp_path / "o"), *model]) == 1
+    assert "videos are left out (a.mov, bad.mp4)" in capfd.readouterr().err
+    assert not (tmp_path / "o").exists()
+    spoil(path, 3)
+    assert main(["deblur", path, str(tmp_path / "bad.mp4"), "--out", str(tmp_path / "o"), *model]) == 1
+    output = capfd.readouterr()
+    assert "1 of 2 files written" in output.out
+    errors = [line for line in output.err.splitlines() if line.startswith("tfdeblur: error: ")]
+    assert len(errors) == 2 and "bad.mp4: not a video" in errors[0] and "(at 0.12 s)" in errors[1]
+    assert len(decoded(tmp_path / "o" / "a.mov")[0]) == 29
+
+
+def test_without_pyav_there_is_a_line_that_says_what_to_install(long_clip, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    (line,), _ = deblur_videos(Inverted(), [(long_clip, str(tmp_path / "b.mp4"))])
+    assert "videos need PyAV" in line and "pip install 'tfdeblur[video]'" in line
+
+
+@pytest.mark.parametrize("order", ("av, cv2", "cv2, av"))
+def test_opencv_and_pyav_bear_each_other(order, tmp_path):
+    """Both bring an FFmpeg of their own; each reads a clip in one process, whichever comes first."""
+    path = clip_of(tmp_path / "a.mp4", 5)
+    first, second = order.split(", ")
+    program = f"""
+        import {order}
+
+        def read_by_cv2():
+            video = cv2.VideoCapture({path!r})
+            return sum(video.read()[0] for _ in range(6))
+
+        def read_by_av():
+            with av.open({path!r}) as container:
+                return sum(1 for _ in container.decode(video=0))
+
+        for _ in range(3):
+            assert (read_by_{first}(), read_by_{second}()) == (5, 5)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)

@@ -98,7 +98,7 @@ def restore_video(deblurrer, path, target, side_by_side=False, settings=None):
             for frame in frames:
                 segment = itertools.chain([frame], itertools.islice(frames, SEGMENT - 1))
                 parts.write(encoding, ((_restored(deblurrer, one, side_by_side), one) for one in segment))
-            left_out = parts.join(encoding, path, clip.stream.index)
+            left_out = parts.join(encoding, path, clip.stream.index, clip.last_duration())
         if left_out:
             say(f"{path}: {os.path.splitext(target)[1]} cannot hold {some_of(left_out)}; left out")
         return clip.damage()
@@ -123,11 +123,10 @@ def _restored(deblurrer, frame, side_by_side):
 
 
 class _Frame(NamedTuple):
-    """A decoded frame; pts and duration in the stream's time base, duration 0 where it is not known."""
+    """A decoded frame; pts in the stream's time base."""
 
     picture: object
     pts: int
-    duration: int
     damaged: bool
 
 
@@ -157,6 +156,7 @@ class _Clip:
         self.length = self.stream.frames or round(self._seconds * float(self.stream.average_rate or 0)) or None
         self._start = (self._container.start_time or 0) / 1e6
         self._end, self._damaged, self._lost = 0.0, [], []  # in seconds of the container's clock
+        self._last = None
 
     def __enter__(self):
         return self
@@ -166,7 +166,7 @@ class _Clip:
 
     def frames(self):
         """The frames in the order in which they are shown."""
-        last, size = None, None
+        size = None
         for packet in self._packets():
             if packet.stream_index != self.stream.index:
                 continue
@@ -177,7 +177,7 @@ class _Clip:
                 continue
             for picture in pictures:
                 pts = picture.dts if picture.pts is None else picture.pts
-                if pts is None or (last is not None and pts <= last):
+                if pts is None or (self._last and pts <= self._last.pts):
                     self._lost.append(self._time(picture))
                     continue
                 size = size or (picture.width, picture.height)
@@ -188,8 +188,8 @@ class _Clip:
                     )
                 if picture.is_corrupt:
                     self._damaged.append(self._time(picture))
-                last = pts
-                yield _Frame(picture, pts, picture.duration, picture.is_corrupt)
+                self._last = _Frame(picture, pts, picture.is_corrupt)
+                yield self._last
 
     def _packets(self):
         with contextlib.suppress(_av().FFmpegError):  # the end of a file that is cut off; see `damage`
@@ -203,6 +203,15 @@ class _Clip:
         """Of a packet or a picture, for a message: seconds from the beginning."""
         time = of.dts if of.pts is None else of.pts
         return "?" if time is None else f"{float(time * self.stream.time_base) - self._start:.2f}"
+
+    def _is_cut_off(self):
+        return self._end < 0.98 * self._seconds - 0.5
+
+    def last_duration(self):
+        """Of the last frame, in seconds, or 0: up to the end of the stream, as after B-frames its own is another's."""
+        start, length = self.stream.start_time or 0, self.stream.duration
+        announced = start + length - self._last.pts if length and not self._is_cut_off() else 0
+        return (max(announced, 0) or self._last.picture.duration) * Fraction(self.stream.time_base)
 
     def remarks(self, picture):
         """Lines on what a network that was trained on photographs does not know."""
@@ -224,7 +233,7 @@ class _Clip:
             found.append(f"damaged frames are left as they are (at {some_of(self._damaged)} s)")
         if self._lost:
             found.append(f"frames cannot be decoded and the ones before stay longer (at {some_of(self._lost)} s)")
-        if self._end < 0.98 * self._seconds - 0.5:
+        if self._is_cut_off():
             found.append(f"it is cut off at {self._end:.2f} s of {self._seconds:.2f} s")
         return "; ".join(found) or None
 
@@ -321,7 +330,7 @@ class _Encoding(NamedTuple):
         context.sample_aspect_ratio = self.sample_aspect_ratio
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = self.tags
         # Packets of a segment and the header of the result must agree on where the codec's own header is.
-        context.flags |= _av().codec.context.Flags.global_header | _av().codec.context.Flags.frame_duration
+        context.flags |= _av().codec.context.Flags.global_header
         if self.codec == "hevc" and output.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # Apple's players know no other
         return stream
@@ -339,7 +348,7 @@ class _Encoding(NamedTuple):
             dst_color_range=_LIMITED if self.limited else _FULL,
             interpolation=_quality(),
         )
-        picture.pts, picture.duration, picture.time_base = frame.pts, frame.duration, self.time_base
+        picture.pts, picture.time_base = frame.pts, self.time_base
         return picture
 
 
@@ -357,8 +366,10 @@ def _choose_encoding(clip, first, target, side_by_side):
     deep = _bits(picture) > 8
     own = stream.codec_context.codec.canonical_name
     container = CONTAINERS[os.path.splitext(target)[1].lower()]
-    for codec in dict.fromkeys([own, *(("hevc", "av1") if deep else ("h264", "vp9"))]):
-        pixels = codec in ENCODERS and _pixel_format(codec, picture.format, deep, odd=width % 2 or height % 2)
+    for codec in dict.fromkeys([own, *(("hevc", "av1", "h264") if deep else ("h264", "vp9"))]):
+        if codec not in ENCODERS or (codec == "hevc" and min(width, height) < 64):  # x265 writes beyond its memory then
+            continue
+        pixels = _pixel_format(codec, picture.format, deep, odd=width % 2 or height % 2)
         if not pixels:
             continue
         encoding = _Encoding(
@@ -452,8 +463,10 @@ class _Parts:
             os.fsync(written.fileno())
         os.replace(path + ".tmp", path)
 
-    def join(self, encoding, source, index):
+    def join(self, encoding, source, index, last_duration):
         """Makes the result of the segments and of all streams of the file `source` but number `index`.
+
+        A frame lasts until the next one, and the last one `last_duration` seconds.
 
         Returns:
           Names of the streams that the result's container cannot hold.
@@ -475,7 +488,9 @@ class _Parts:
             output.metadata.update(given.metadata)
             output.set_chapters(given.chapters())
             others = (packet for packet in _packets(given) if packet.stream_index in streams.keys() - {index})
-            restored = itertools.chain.from_iterable(map(self._segment, self.segments()))
+            restored = _until_the_next(
+                itertools.chain.from_iterable(map(self._segment, self.segments())), last_duration
+            )
             both = heapq.merge(
                 ((index, packet) for packet in restored),
                 ((packet.stream_index, packet) for packet in others),
@@ -495,6 +510,16 @@ class _Parts:
     def _segment(path):
         with _av().open(path) as container:
             yield from (packet for packet in container.demux() if packet.size)
+
+
+def _until_the_next(packets, last_duration):
+    """The packets with durations, which segments do not hold."""
+    for packet, following in itertools.pairwise(itertools.chain(packets, [None])):
+        if following is not None:
+            packet.duration = following.pts - packet.pts
+        elif last_duration:
+            packet.duration = round(last_duration / Fraction(packet.time_base))
+        yield packet
 
 
 def _packets(container):
