@@ -34,7 +34,10 @@ setup(
         ],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],
-        "test": ["dill", "packaging", "pytest", "pytest-xdist", "ruff"],  # dill: tensorflow_datasets.testing imports it
+        # PyAV brings FFmpeg along; 17 is the last one for Python 3.10, 19 is for 3.12 and newer.
+        "video": ["av>=17,<20"],
+        # dill: tensorflow_datasets.testing imports it; av: the tests of [video] always run.
+        "test": ["av>=17,<20", "dill", "packaging", "pytest", "pytest-xdist", "ruff"],
     },
     packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
     package_dir={f"tfdeblur.{folder}": folder for folder in GUESTS},

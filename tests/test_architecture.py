@@ -40,6 +40,7 @@ ARROWS = {
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
     "torch_checkpoints": _BESIDE_RUNNER,
+    "video": _BESIDE_RUNNER,
     "cli": {
         "cli",
         "layers",
@@ -53,6 +54,7 @@ ARROWS = {
         "report",
         "synthesis",
         "torch_checkpoints",
+        "video",
         "datasets",
         "experiments",
     },

@@ -41,10 +41,14 @@ def say(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def progress(iterable, description="", unit="image"):
-    """A progress bar with ETA on stderr; a line now and then where stderr is a file."""
+def progress(iterable, description="", unit="image", total=None, initial=0):
+    """A progress bar with ETA on stderr; a line now and then where stderr is a file.
+
+    `total` where the iterable has no length; `initial` of it were done before.
+    """
     interval = 0.5 if sys.stderr.isatty() else 20.0
-    return tqdm.tqdm(iterable, desc=description, unit=unit, mininterval=interval, dynamic_ncols=True)
+    bar = {"desc": description, "unit": unit, "mininterval": interval, "dynamic_ncols": True}
+    return tqdm.tqdm(iterable, total=total, initial=initial, **bar)
 
 
 # ----------------------------------------------------------------------------------------------- data

@@ -10,9 +10,10 @@ from absl import flags
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """Restores photographs. IN is a file, a glob in quotes, or a folder (taken with all below it, names
-kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile and EXIF; never
-over an input. A file that cannot be read is reported, the others are done, and the exit code is 1."""
+SUMMARY = """Restores photographs and videos. IN is a file, a glob in quotes, or a folder (taken with all photographs
+below it, names kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile
+and EXIF, and a video under its own name; never over an input. A file that cannot be read or is damaged is reported, the
+others are done, and the exit code is 1."""
 
 
 def _define(values, argv):
@@ -57,21 +58,31 @@ def _run(values, arguments):
     which = [values.rgcl] if figure == "rgcl" else []
     options = common.restoring(values)
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
-    asked = len(jobs) + len(failures)
+    asked, damaged = len(jobs) + len(failures), []
+    videos = [job for job in jobs if _video_suffix(job[0])]
+    photographs = [job for job in jobs if job not in videos]
+    noun = ("file" if videos else "image") + ("s" if asked > 1 else "")
     if jobs:
         from tfdeblur import report, runner
         from tfdeblur.inference import load
 
         policy = runner.resolve_precision(values.precision, training=False)
         deblurrer = load(values.model, policy, values.weights).configure(**options)
-        runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
-        draw = figure and report.figure_of(deblurrer, figure, *which)
-        failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)
-    for line in failures:
+        runner.say(f"restoring {len(jobs)} of {asked} {noun} on {runner.device()}")
+        if photographs:
+            draw = figure and report.figure_of(deblurrer, figure, *which)
+            failures += runner.deblur_files(deblurrer, photographs, values.side_by_side, draw)
+        if videos:
+            from tfdeblur import video
+
+            settings = {name: value for name, value in values.flag_values_dict().items() if name != "out"}
+            failed, damaged = video.deblur_videos(deblurrer, videos, values.side_by_side, settings)
+            failures += failed
+    for line in failures + damaged:
         print(f"tfdeblur: error: {line}", file=sys.stderr)
     if jobs:
-        print(f"{asked - len(failures)} of {asked} image{'s' if asked > 1 else ''} written to {values.out}")
-    return 1 if failures else 0
+        print(f"{asked - len(failures)} of {asked} {noun} written to {values.out}")
+    return 1 if failures or damaged else 0
 
 
 def plan(arguments, out, figure=None, keep_format=False):
@@ -107,7 +118,9 @@ def plan(arguments, out, figure=None, keep_format=False):
     inputs = {os.path.realpath(path): (path, name) for path, name in found}
     named = {}
     for path, name in inputs.values():
-        if name in named:
+        if figure and _video_suffix(path):
+            failures.append(f"{path}: --{figure} draws pictures of photographs, not of videos")
+        elif name in named:
             failures.append(f"{path}: {named[name]} has its name below {out}; restore it into another folder")
         else:
             named[name] = path
@@ -141,15 +154,20 @@ def _results(name, figure, keep_format, whole):
 
     stem, suffix = os.path.splitext(name)
     kept = name if whole else stem
+    if _video_suffix(name):
+        return [kept + _video_suffix(name)]
     result = name if keep_format and suffix.lower() in IMAGE_SUFFIXES else f"{kept}.png"
     return [result, *([f"{kept}_{figure}.png"] if figure else [])]
 
 
 def _expand(argument, out):
     """[(path, name below --out)] of one argument; DeblurError if there is nothing."""
-    from tfdeblur.data.images import list_images
+    from tfdeblur.data.images import list_images, some_of, walk_files
 
     if os.path.isdir(argument):
+        videos = [name for name in walk_files(argument, lambda name: name.startswith(".")) if _video_suffix(name)]
+        if videos:  # hours of work that nobody may have asked for: the short films beside a phone's photographs
+            print(f"{argument}: videos are left out ({some_of(videos)}); name them to restore them", file=sys.stderr)
         found = [(os.path.join(argument, name), name) for name in list_images(argument)]
         # Results of an earlier call are no inputs, where --out lies inside the folder.
         below_out = os.path.realpath(out) + os.sep
@@ -161,6 +179,13 @@ def _expand(argument, out):
     if not found:
         raise DeblurError(f"{argument}: no image there")
     return found
+
+
+def _video_suffix(path):
+    """The suffix of its result where `path` is named like a video, or None."""
+    from tfdeblur.data.frames import VIDEO_SUFFIXES
+
+    return VIDEO_SUFFIXES.get(os.path.splitext(path)[1].lower())
 
 
 def main(argv=None):

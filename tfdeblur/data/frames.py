@@ -11,6 +11,12 @@ from tfdeblur.data.images import IMAGE_SUFFIXES, image_header, images_by_name, r
 from tfdeblur.data.shake import WINDOWS, generator
 from tfdeblur.errors import DeblurError
 
+# Suffix of a video -> of its restored one: .mkv where the input's container cannot hold any timing, or H.264.
+VIDEO_SUFFIXES = {
+    **{suffix: suffix for suffix in (".m4v", ".mkv", ".mov", ".mp4", ".ts", ".webm")},
+    **dict.fromkeys((".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".vob", ".wmv"), ".mkv"),
+}
+
 
 class EndOfFrames(Exception):
     """A window reaches beyond the last frame."""
