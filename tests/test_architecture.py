@@ -36,6 +36,7 @@ ARROWS = {
     "report": _BESIDE_RUNNER,
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
+    "many": _BESIDE_RUNNER,
     "torch_checkpoints": _BESIDE_RUNNER,
     "cli": {
         "cli",
@@ -48,6 +49,7 @@ ARROWS = {
         "inspection",
         "report",
         "synthesis",
+        "many",
         "torch_checkpoints",
         "datasets",
         "experiments",

@@ -1,6 +1,7 @@
 """`tfdeblur deblur`: see SUMMARY."""
 
 import collections
+import functools
 import glob
 import os
 import sys
@@ -13,6 +14,8 @@ from tfdeblur.errors import DeblurError
 SUMMARY = """Restores photographs. IN is a file, a glob in quotes, or a folder (taken with all below it, names
 kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile and EXIF; never
 over an input. A file that cannot be read is reported, the others are done, and the exit code is 1."""
+
+_SHOWN = 10  # failures of many
 
 
 def _define(values, argv):
@@ -45,15 +48,26 @@ def _define(values, argv):
         "egnet: also write <name>_enhanced_gradient.png, the gradient map that its EGN takes beside the Laplacian.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "runner",
+        None,
+        "Apache Beam's runner, for very many photographs: DirectRunner is this machine. Beam's own options follow "
+        "behind --. Results that are there already are kept, and failures are listed in failed.jsonl in --out.",
+        flag_values=values,
+    )
 
 
-def _run(values, arguments):
+def _run(values, arguments, beam_options=()):
     figures = [name for name in ("branches", "rgcl", "enhanced_gradient") if values[name].value not in (None, False)]
     if len(figures) > 1:
         asked = " and ".join(f"--{name}" for name in figures)
         raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
     figure = figures[0] if figures else None
     which = [values.rgcl] if figure == "rgcl" else []
+    if values.runner and figure:
+        raise DeblurError(f"--{figure} draws pictures for a look at some photographs; leave out --runner")
+    if values.runner:  # what follows behind -- is Beam's
+        arguments = arguments[: len(arguments) - len(beam_options)]
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked = len(jobs) + len(failures)
     if jobs:
@@ -63,6 +77,9 @@ def _run(values, arguments):
         policy = runner.resolve_precision(values.precision, training=False)
         deblurrer = load(values.model, policy, values.weights)
         runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
+        if values.runner:
+            del deblurrer  # it can be loaded, which is all that is asked of it here
+            return _deblur_many(values, jobs, failures, policy, beam_options)
         draw = figure and report.figure_of(deblurrer, figure, *which)
         failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)
     for line in failures:
@@ -70,6 +87,22 @@ def _run(values, arguments):
     if jobs:
         print(f"{asked - len(failures)} of {asked} image{'s' if asked > 1 else ''} written to {values.out}")
     return 1 if failures else 0
+
+
+def _deblur_many(values, jobs, failures, policy, beam_options):
+    from tfdeblur import many
+
+    settings = {"policy": policy, "weights": values.weights, "side_by_side": values.side_by_side}
+    counts, letters = many.deblur_many(
+        jobs, failures, values.out, values.model, values.runner, list(beam_options), **settings
+    )
+    for letter in letters[:_SHOWN]:
+        print(f"tfdeblur: error: {letter['reason']}", file=sys.stderr)
+    if len(letters) > _SHOWN:
+        print(f"tfdeblur: error: and {len(letters) - _SHOWN} more", file=sys.stderr)
+    said = f"{counts['restored']} restored, {counts['skipped']} were there already, {counts['failed']} failed"
+    print(f"{said}: {values.out}" + (f", {many.FAILED} there lists why" if letters else ""))
+    return 1 if letters else 0
 
 
 def plan(arguments, out, figure=None, keep_format=False):
@@ -147,7 +180,11 @@ def _expand(argument, out):
     """[(path, name below --out)] of one argument; DeblurError if there is nothing."""
     from tfdeblur.data.images import list_images
 
-    if os.path.isdir(argument):
+    if "://" in argument:
+        from tfdeblur.many import list_remote
+
+        found = list_remote(argument)
+    elif os.path.isdir(argument):
         found = [(os.path.join(argument, name), name) for name in list_images(argument)]
         # Results of an earlier call are no inputs, where --out lies inside the folder.
         below_out = os.path.realpath(out) + os.sep
@@ -162,7 +199,9 @@ def _expand(argument, out):
 
 
 def main(argv=None):
-    return common.execute("deblur", SUMMARY, _define, _run, argv, required=("model", "out"), positional="IN...")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    run = functools.partial(_run, beam_options=argv[argv.index("--") + 1 :] if "--" in argv else ())
+    return common.execute("deblur", SUMMARY, _define, run, argv, required=("model", "out"), positional="IN...")
 
 
 if __name__ == "__main__":
