@@ -39,6 +39,7 @@ ARROWS = {
     "comparison": _BESIDE_RUNNER | {"info", "report"},
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
+    "many": _BESIDE_RUNNER,
     "torch_checkpoints": _BESIDE_RUNNER,
     "video": _BESIDE_RUNNER,
     "cli": {
@@ -53,6 +54,7 @@ ARROWS = {
         "inspection",
         "report",
         "synthesis",
+        "many",
         "torch_checkpoints",
         "video",
         "datasets",

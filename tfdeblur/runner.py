@@ -766,41 +766,59 @@ def config_of(deblurrer):
 
 
 def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
-    """Restores image files one by one; alpha, grey, depth, colour profile and EXIF stay where the output can hold them.
+    """Restores image files one by one, see `deblur_file`.
 
     Args:
-      deblurrer: has `restore`.
-      jobs: [(input path, output path)], with `draw` a picture's path as third; folders are made.
-      side_by_side: write before and after beside one another.
-      draw: uint8 image -> (uint8 picture, line), see `report.figure_of`; or None.
+      jobs: [(input path, output path)], with `draw` a picture's path as third.
 
     Returns:
       One line for each file that failed; the others are written. What a file or format could not hold is said at the
       end, in one line for all files that share it.
     """
     failures, notes = [], {}
-    for source_path, target, *pictures in progress(jobs, "deblur"):
+    for source_path, *targets in progress(jobs, "deblur"):
         try:
-            blurred = read_photograph(source_path)
-            restored = dataclasses.replace(blurred, pixels=deblurrer.restore(blurred.pixels))
-            os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-            lost = write_photograph(target, _beside(blurred, restored) if side_by_side else restored)
-            for note in (*blurred.notes, *lost):
+            for note in deblur_file(deblurrer, source_path, targets, side_by_side, draw):
                 notes.setdefault(note, []).append(source_path)
-            for path in pictures:
-                picture, line = draw(blurred.as_8_bit())
-                write_image(path, picture)
-                say(f"{path}: {line}")
         except DeblurError as error:
             failures.append(str(error))
-        except OSError as error:
-            failures.append(f"{target}: {error.strerror or error}")
-        except (MemoryError, tf.errors.OpError) as error:
-            reason = "too large for the memory" if isinstance(error, MemoryError) else error.message.splitlines()[0]
-            failures.append(f"{source_path}: {reason}")
     for note, paths in notes.items():
         say(f"{some_of(paths)}: {note}")
     return failures
+
+
+def deblur_file(deblurrer, source_path, targets, side_by_side=False, draw=None):
+    """Restores an image file; alpha, grey, depth, colour profile and EXIF stay where the output can hold them.
+
+    Args:
+      deblurrer: has `restore`.
+      source_path: the input.
+      targets: (output path,), with `draw` a picture's path as second; folders are made.
+      side_by_side: write before and after beside one another.
+      draw: uint8 image -> (uint8 picture, line), see `report.figure_of`; or None.
+
+    Returns:
+      What the file or format could not hold, a few words each.
+
+    Raises:
+      DeblurError: the file cannot be read, restored or written.
+    """
+    target, *pictures = targets
+    try:
+        blurred = read_photograph(source_path)
+        restored = dataclasses.replace(blurred, pixels=deblurrer.restore(blurred.pixels))
+        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+        lost = write_photograph(target, _beside(blurred, restored) if side_by_side else restored)
+        for path in pictures:
+            picture, line = draw(blurred.as_8_bit())
+            write_image(path, picture)
+            say(f"{path}: {line}")
+    except OSError as error:
+        raise DeblurError(f"{target}: {error.strerror or error}") from error
+    except (MemoryError, tf.errors.OpError) as error:
+        reason = "too large for the memory" if isinstance(error, MemoryError) else error.message.splitlines()[0]
+        raise DeblurError(f"{source_path}: {reason}") from error
+    return [*blurred.notes, *lost]
 
 
 def _beside(before, after):

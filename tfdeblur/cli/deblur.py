@@ -1,6 +1,7 @@
 """`tfdeblur deblur`: see SUMMARY."""
 
 import collections
+import functools
 import glob
 import os
 import sys
@@ -14,6 +15,8 @@ SUMMARY = """Restores photographs and videos. IN is a file, a glob in quotes, or
 below it, names kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile
 and EXIF, and a video under its own name; never over an input. A file that cannot be read or is damaged is reported, the
 others are done, and the exit code is 1."""
+
+_SHOWN = 10  # failures of many
 
 
 def _define(values, argv):
@@ -47,15 +50,26 @@ def _define(values, argv):
         "egnet: also write <name>_enhanced_gradient.png, the gradient map that its EGN takes beside the Laplacian.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "runner",
+        None,
+        "Apache Beam's runner, for very many photographs: DirectRunner is this machine. Beam's own options follow "
+        "behind --. Results that are there already are kept, and failures are listed in failed.jsonl in --out.",
+        flag_values=values,
+    )
 
 
-def _run(values, arguments):
+def _run(values, arguments, beam_options=()):
     figures = [name for name in ("branches", "rgcl", "enhanced_gradient") if values[name].value not in (None, False)]
     if len(figures) > 1:
         asked = " and ".join(f"--{name}" for name in figures)
         raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
     figure = figures[0] if figures else None
     which = [values.rgcl] if figure == "rgcl" else []
+    if values.runner and figure:
+        raise DeblurError(f"--{figure} draws pictures for a look at some photographs; leave out --runner")
+    if values.runner:  # what follows behind -- is Beam's
+        arguments = arguments[: len(arguments) - len(beam_options)]
     options = common.restoring(values)
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked, damaged = len(jobs) + len(failures), []
@@ -69,6 +83,10 @@ def _run(values, arguments):
         policy = runner.resolve_precision(values.precision, training=False)
         deblurrer = load(values.model, policy, values.weights).configure(**options)
         runner.say(f"restoring {len(jobs)} of {asked} {noun} on {runner.device()}")
+        if values.runner:
+            del deblurrer  # it can be loaded, which is all that is asked of it here
+            failures += [f"{path}: a video; restore it without --runner" for path, _ in videos]
+            return _deblur_many(values, photographs, failures, policy, options, beam_options)
         if photographs:
             draw = figure and report.figure_of(deblurrer, figure, *which)
             failures += runner.deblur_files(deblurrer, photographs, values.side_by_side, draw)
@@ -83,6 +101,27 @@ def _run(values, arguments):
     if jobs:
         print(f"{asked - len(failures)} of {asked} {noun} written to {values.out}")
     return 1 if failures or damaged else 0
+
+
+def _deblur_many(values, jobs, failures, policy, options, beam_options):
+    from tfdeblur import many
+
+    settings = {
+        "policy": policy,
+        "weights": values.weights,
+        "restoring": options,
+        "side_by_side": values.side_by_side,
+    }
+    counts, letters = many.deblur_many(
+        jobs, failures, values.out, values.model, values.runner, list(beam_options), **settings
+    )
+    for letter in letters[:_SHOWN]:
+        print(f"tfdeblur: error: {letter['reason']}", file=sys.stderr)
+    if len(letters) > _SHOWN:
+        print(f"tfdeblur: error: and {len(letters) - _SHOWN} more", file=sys.stderr)
+    said = f"{counts['restored']} restored, {counts['skipped']} were there already, {counts['failed']} failed"
+    print(f"{said}: {values.out}" + (f", {many.FAILED} there lists why" if letters else ""))
+    return 1 if letters else 0
 
 
 def plan(arguments, out, figure=None, keep_format=False):
@@ -164,7 +203,11 @@ def _expand(argument, out):
     """[(path, name below --out)] of one argument; DeblurError if there is nothing."""
     from tfdeblur.data.images import list_images, some_of, walk_files
 
-    if os.path.isdir(argument):
+    if "://" in argument:
+        from tfdeblur.many import list_remote
+
+        found = list_remote(argument)
+    elif os.path.isdir(argument):
         videos = [name for name in walk_files(argument, lambda name: name.startswith(".")) if _video_suffix(name)]
         if videos:  # hours of work that nobody may have asked for: the short films beside a phone's photographs
             print(f"{argument}: videos are left out ({some_of(videos)}); name them to restore them", file=sys.stderr)
@@ -189,7 +232,9 @@ def _video_suffix(path):
 
 
 def main(argv=None):
-    return common.execute("deblur", SUMMARY, _define, _run, argv, required=("model", "out"), positional="IN...")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    run = functools.partial(_run, beam_options=argv[argv.index("--") + 1 :] if "--" in argv else ())
+    return common.execute("deblur", SUMMARY, _define, run, argv, required=("model", "out"), positional="IN...")
 
 
 if __name__ == "__main__":
