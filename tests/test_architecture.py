@@ -37,6 +37,7 @@ ARROWS = {
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
     "torch_checkpoints": _BESIDE_RUNNER,
+    "web": _BESIDE_RUNNER,
     "cli": {
         "cli",
         "layers",
@@ -49,6 +50,7 @@ ARROWS = {
         "report",
         "synthesis",
         "torch_checkpoints",
+        "web",
         "datasets",
         "experiments",
     },
