@@ -21,8 +21,7 @@ from tfdeblur.data.photographs import REAL_BLUR, TEST, photograph
 from tfdeblur.data.shake import Shake, blur, generator, random_kernel
 from tfdeblur.errors import DeblurError
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read while Gradio is imported, too
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 try:
     import gradio as gr
 except ImportError as missing:
@@ -118,20 +117,6 @@ def write_examples(folder):
 # ------------------------------------------------------------------------------------------ the page
 
 
-class Photograph(gr.Image):
-    """An input that hands on the uploaded file as it is; gr.Image would open it, and encode many files again."""
-
-    is_template = True  # Gradio's word for "draw it as the parent"
-
-    def preprocess(self, payload):
-        return payload and payload.path
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path):
-        if str(url_or_file_path).lower().startswith(("http:", "https:")):
-            raise gr.Error("addresses are not fetched; upload the file", print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
-
-
 def build(deblurrers, folder, max_megapixels):
     """The page.
 
@@ -160,11 +145,12 @@ def build(deblurrers, folder, max_megapixels):
         gr.Markdown("# tfdeblur")
         with gr.Row():
             with gr.Column():
-                picture = Photograph(
+                picture = gr.Image(
                     label=f"Photograph, up to {max_megapixels:g} megapixels",
                     sources=["upload", "clipboard"],
                     height=320,
                 )
+                _hand_on_files(picture)
             with gr.Column():
                 model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
                 start = gr.Button("Deblur", variant="primary")
@@ -191,6 +177,20 @@ def build(deblurrers, folder, max_megapixels):
     return page
 
 
+def _hand_on_files(picture):
+    """Makes a gr.Image give the path of the uploaded file; it would open the file, and encode many again."""
+    # Not a subclass: Gradio writes a .pyi beside the source of those.
+    cache = picture.async_move_resource_to_block_cache
+
+    async def refuse_addresses(path):
+        if str(path).lower().startswith(("http:", "https:")):
+            raise _shown("addresses are not fetched; upload the file")
+        return await cache(path)
+
+    picture.async_move_resource_to_block_cache = refuse_addresses
+    picture.preprocess = lambda payload: payload and payload.path
+
+
 def _shown(error):
     """A line for the person at the page; Gradio takes it for HTML."""
     return gr.Error(html.escape(str(error), quote=False), title="Not restored", duration=None, print_exception=False)
@@ -200,7 +200,7 @@ def _shown(error):
 
 
 def serve(load_deblurrers, host, port, max_megapixels):
-    """Serves the page until SIGINT or SIGTERM, and then deletes all that was uploaded.
+    """Serves the page until SIGINT or SIGTERM, deletes all that was uploaded, and ends the process with 0.
 
     Args:
       load_deblurrers: () -> what `build` takes; called when the address is known to be free.
@@ -208,19 +208,22 @@ def serve(load_deblurrers, host, port, max_megapixels):
       max_megapixels: see `build`.
 
     Raises:
-      DeblurError: the address cannot be taken.
+      DeblurError: the address cannot be taken, or what `load_deblurrers` raises.
     """
     check_address(host, port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="tfdeblur-web-") as folder, contextlib.suppress(KeyboardInterrupt):
-        page = build(load_deblurrers(), folder, max_megapixels)
-        try:
-            address = launch(page, host, port, max_megapixels)
-            runner.say(f"open {address} in a browser; Ctrl-C ends it")
+    with tempfile.TemporaryDirectory(prefix="tfdeblur-web-", ignore_cleanup_errors=True) as folder:
+        address = launch(build(load_deblurrers(), folder, max_megapixels), host, port, max_megapixels)
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            runner.say(f"--host={host}: whoever reaches this address may use the page; there is no password")
+        runner.say(f"open {address} in a browser; Ctrl-C ends it")
+        with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
-        finally:
-            page.close(verbose=False)
+        for interrupt in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C would leave files behind
+            signal.signal(interrupt, signal.SIG_IGN)
     runner.say("ended; uploads and results are deleted")
+    # Not by returning: what a thread still restores has nobody to go to, and the interpreter would wait for it.
+    os._exit(0)
 
 
 def check_address(host, port):
