@@ -5,9 +5,12 @@ and its driver, too: `apt-get install chromium chromium-driver`, `pip install se
 `python -m pytest -m slow tests/test_web.py`. It is skipped where one of them is missing.
 """
 
+import base64
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import socket
 import struct
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import urllib.parse
 import zlib
 
 import numpy as np
@@ -238,7 +242,7 @@ def test_errors_are_lines(serve, tmp_path):
     for there, message in (
         (
             user.upload(tmp_path / "notes.png"),
-            "notes.png: not an image that can be read; use PNG, JPEG, WEBP, TIFF, BMP",
+            "notes.png: not an image that can be read; use PNG, JPEG, WebP, TIFF or BMP",
         ),
         (
             user.upload(png_of_size(tmp_path / "large.png", 2000, 1000)),
@@ -359,11 +363,12 @@ def test_an_interrupt_ends_it_at_once_and_leaves_no_file(tmp_path, number):
     """While a photograph is being restored, which nobody can stop."""
     port = free_port()
     program = f"""
-        import signal, time
+        import signal, sys, time
         from tfdeblur import web
 
         class Slow:
             def restore(self, image):
+                print("\\nat work", file=sys.stderr, flush=True)
                 time.sleep(100)
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -384,7 +389,7 @@ def test_an_interrupt_ends_it_at_once_and_leaves_no_file(tmp_path, number):
         write_image(str(tmp_path / "p.png"), np.zeros((20, 30, 3), np.uint8))
         user = Session(f"http://127.0.0.1:{port}/")
         user.start(user.upload(tmp_path / "p.png"), "slow")
-        while "0%" not in process.stderr.readline():  # the progress bar
+        while process.stderr.readline() != "at work\n":
             pass
         assert len(list(tmp_path.glob("tfdeblur-web-*"))) == 1
         process.send_signal(number)
@@ -395,3 +400,199 @@ def test_an_interrupt_ends_it_at_once_and_leaves_no_file(tmp_path, number):
     assert said.splitlines()[-1] == "ended; uploads and results are deleted"
     assert "Traceback" not in said
     assert not list(tmp_path.glob("tfdeblur-web-*"))
+
+
+# ------------------------------------------------------------------------------------------ in a browser
+
+
+class Page:
+    """A Chromium on the page, by what a person sees of it."""
+
+    def __init__(self, driver, address):
+        self.driver = driver
+        self.address = address
+
+    def open(self):
+        self.driver.get(self.address)
+        self.until(lambda: self.find("#photograph input[type=file]"), "the page")
+
+    def find(self, selector, text=None):
+        """The visible elements of a CSS selector, of those the ones whose text starts with `text`."""
+        found = self.driver.find_elements("css selector", selector)
+        return [element for element in found if text is None or element.text.strip().startswith(text)]
+
+    def until(self, condition, what, seconds=60):
+        deadline = time.time() + seconds
+        while time.time() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"no {what} after {seconds} s")
+
+    def upload(self, path):
+        self.find("#photograph input[type=file]")[0].send_keys(str(path))
+        self.shows(os.path.basename(path))
+
+    def hand_over(self, event, path):
+        """Drops or pastes a file, as the browser would tell the page of it."""
+        script = """
+            const [event, name, encoded] = arguments;
+            const data = new DataTransfer();
+            const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+            data.items.add(new File([bytes], name, {type: "image/png"}));
+            const options = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
+            const kind = event === "paste" ? ClipboardEvent : DragEvent;
+            const target = event === "paste" ? "body" : "#photograph button:has(input[type=file])";
+            document.querySelector(target).dispatchEvent(new kind(event, options));
+        """
+        encoded = base64.b64encode(path.read_bytes()).decode()
+        self.driver.execute_script(script, event, path.name, encoded)
+        self.shows(path.name)
+
+    def shows(self, name):
+        quoted = urllib.parse.quote(name)
+        self.until(lambda: self.find(f"#photograph img[src$='{quoted}']"), f"preview of {name}")
+
+    def remove(self):
+        self.find("#photograph button[aria-label='Remove Image']")[0].click()
+        self.until(lambda: self.find("#photograph input[type=file]"), "place for another photograph")
+
+    def choose(self, model):
+        self.find("input[role=listbox], input[aria-label=Model]")[0].click()
+        self.until(lambda: self.find("[role=option]", model), "list of models")[0].click()
+
+    def deblur(self):
+        self.find("button", "Deblur")[0].click()
+
+    def result(self):
+        """[(width, height, bytes)] of the two pictures under the slider, once the download is offered."""
+        self.until(lambda: self.find("a[download$='_deblurred.png']"), "result")
+        pictures = self.until(
+            lambda: [i for i in self.find("img[data-testid=imageslider-image]") if i.get_property("naturalWidth")],
+            "pictures",
+        )
+        return [
+            (*(i.get_property(side) for side in ("naturalWidth", "naturalHeight")), self.fetch(i.get_property("src")))
+            for i in pictures
+        ]
+
+    def fetch(self, address):
+        return httpx.get(address, trust_env=False).raise_for_status().content
+
+    def requests(self):
+        """The addresses that the page has asked for, from its start."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        return {p["request"]["url"] for p in sent if p["documentURL"].startswith(self.address)}
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Function of an address -> its Page in a headless Chromium, whose downloads go to tmp_path/downloads."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs Selenium: pip install selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs Chromium and its driver on the PATH: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-proxy-server",
+        "--window-size=1280,1400",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "downloads")})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield lambda address: Page(chrome, address)
+    chrome.quit()
+
+
+@pytest.mark.slow
+def test_in_a_browser(serve, browse, tmp_path, exported_run):
+    """Upload, choose, wait, slide, download: the file is the one that `deblur` writes; no other machine is asked."""
+    from selenium.webdriver import ActionChains
+
+    image = photograph("chelsea.png")
+    write_image(str(tmp_path / "cat photo.jpg"), image)
+    assert main(["deblur", str(tmp_path / "cat photo.jpg"), "--model", str(exported_run), "--out", str(tmp_path)]) == 0
+
+    page = browse(serve({"negative": Negative(), "tiny": tfdeblur.load(exported_run)}))
+    page.open()
+    page.upload(tmp_path / "cat photo.jpg")
+    page.choose("tiny")
+    page.deblur()
+    before, after = page.result()
+    assert before[:2] == after[:2] == (451, 300)  # all pixels
+    read = read_image(tmp_path / "cat photo.jpg")
+    np.testing.assert_array_equal(decode_image(before[2], "before"), read)
+    assert after[2] == (tmp_path / "cat photo.png").read_bytes()
+
+    handle, shown = page.find("[data-testid=slider]")[0], page.find("img[data-testid=imageslider-image]")[1]
+    width = shown.rect["width"]
+
+    def cut():
+        """How much of the restored picture is hidden, on its left side."""
+        return float(re.search(r"([\d.]+)%\)", shown.get_attribute("style"))[1])
+
+    assert cut() == pytest.approx(50, abs=1)
+    ActionChains(page.driver).drag_and_drop_by_offset(handle, int(width / 4), 0).perform()
+    page.until(lambda: abs(cut() - 75) < 2, "slider at three quarters")
+
+    page.find("a[download='cat photo_deblurred.png']")[0].click()
+    downloaded = tmp_path / "downloads" / "cat photo_deblurred.png"
+    page.until(downloaded.exists, "download")
+    assert downloaded.read_bytes() == (tmp_path / "cat photo.png").read_bytes()
+    asked = {address for address in page.requests() if not address.startswith(("data:", "blob:"))}
+    assert len(asked) > 10
+    assert {address for address in asked if not address.startswith(page.address)} == set()
+
+
+@pytest.mark.slow
+def test_a_photograph_is_dropped_or_pasted_and_errors_are_shown(serve, browse, tmp_path):
+    page = browse(serve({"negative": Negative()}))
+    page.open()
+    for name, value in (("dropped.png", 10), ("pasted.png", 20), ("again.png", 30)):
+        write_image(str(tmp_path / name), np.full((30, 40, 3), value, np.uint8))
+    page.hand_over("drop", tmp_path / "dropped.png")
+    for name, value in (("pasted.png", 20), ("again.png", 30)):  # each in the place of the one before
+        page.hand_over("paste", tmp_path / name)
+        page.deblur()
+        _, after = page.result()
+        assert after[:2] == (40, 30)
+        assert (decode_image(after[2], "after") == 255 - value).all()
+    page.remove()
+    page.until(lambda: not page.find("a[download$='_deblurred.png']"), "end of the old result")
+
+    (tmp_path / "notes.png").write_text("no image")
+    page.upload(tmp_path / "notes.png")
+    page.deblur()
+    message = "notes.png: not an image that can be read; use PNG, JPEG, WebP, TIFF or BMP"
+    page.until(lambda: message in page.find("body")[0].text, "message")
+
+
+@pytest.mark.slow
+def test_who_waits_sees_the_place_in_the_queue(serve, browse, tmp_path):
+    page = browse(serve({"negative": Negative(seconds=6)}))
+    windows = []
+    for number in range(2):
+        write_image(str(tmp_path / f"{number}.png"), np.full((30, 40, 3), number, np.uint8))
+        page.driver.switch_to.new_window("window")
+        windows.append(page.driver.current_window_handle)
+        page.open()
+        page.upload(tmp_path / f"{number}.png")
+        page.deblur()
+    page.until(lambda: "queue: 1/1" in page.find("body")[0].text, "place in the queue")
+    for number, window in enumerate(windows):
+        page.driver.switch_to.window(window)
+        _, after = page.result()
+        assert (decode_image(after[2], "after") == 255 - number).all()

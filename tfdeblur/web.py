@@ -31,6 +31,22 @@ KEPT_SECONDS = 3600  # how long uploads and results lie on the disk
 _SWEPT_EVERY = 300
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # PIL's names of data.images.IMAGE_SUFFIXES
 _BYTES_PER_PIXEL = 10  # 16-bit RGBA that does not compress, and what cameras write around it
+# Gradio pastes by a button alone, and only on pages of https or of this machine: this is Ctrl+V, everywhere.
+_PASTE = """
+() => document.addEventListener("paste", (event) => {
+  if (!event.clipboardData.files.length) return;
+  const pasted = new DataTransfer();
+  pasted.items.add(event.clipboardData.files[0]);
+  document.querySelector("#photograph button[aria-label='Remove Image']")?.click();
+  const hand_over = () => {
+    const input = document.querySelector("#photograph input[type=file]");
+    if (!input) return setTimeout(hand_over, 50);
+    input.files = pasted.files;
+    input.dispatchEvent(new Event("change", {bubbles: true}));
+  };
+  hand_over();
+})
+"""
 _EXAMPLE_SHAKE = Shake(length=(12.0, 20.0), angle=(-20.0, 20.0))  # the family of the embedded trainings
 
 
@@ -68,7 +84,7 @@ def check(path, max_megapixels):
     except Image.DecompressionBombError as error:
         raise DeblurError(f"{name}: far more than the {max_megapixels:g} megapixels that this page takes") from error
     except Exception as error:  # PIL has many kinds
-        raise DeblurError(f"{name}: not an image that can be read; use {', '.join(_FORMATS)}") from error
+        raise DeblurError(f"{name}: not an image that can be read; use PNG, JPEG, WebP, TIFF or BMP") from error
     if width * height > max_megapixels * 1e6:
         raise DeblurError(
             f"{name}: {width}x{height} is more than the {max_megapixels:g} megapixels that this page takes; "
@@ -146,9 +162,10 @@ def build(deblurrers, folder, max_megapixels):
         with gr.Row():
             with gr.Column():
                 picture = gr.Image(
-                    label=f"Photograph, up to {max_megapixels:g} megapixels",
+                    label=f"Photograph: drop, paste or choose it; up to {max_megapixels:g} megapixels",
                     sources=["upload", "clipboard"],
                     height=320,
+                    elem_id="photograph",
                 )
                 _hand_on_files(picture)
             with gr.Column():
@@ -193,7 +210,7 @@ def _hand_on_files(picture):
 
 def _shown(error):
     """A line for the person at the page; Gradio takes it for HTML."""
-    return gr.Error(html.escape(str(error), quote=False), title="Not restored", duration=None, print_exception=False)
+    return gr.Error(html.escape(str(error), quote=False), duration=30, print_exception=False)
 
 
 # ------------------------------------------------------------------------------------------ the server
@@ -259,6 +276,7 @@ def launch(page, host, port, max_megapixels):
             run_history=False,
             enable_monitoring=False,
             footer_links=[],
+            js=_PASTE,
             max_file_size=int(max_megapixels * 1e6 * _BYTES_PER_PIXEL),
         )
     except OSError as error:
