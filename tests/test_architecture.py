@@ -42,6 +42,7 @@ ARROWS = {
     "many": _BESIDE_RUNNER,
     "torch_checkpoints": _BESIDE_RUNNER,
     "video": _BESIDE_RUNNER,
+    "web": _BESIDE_RUNNER,
     "cli": {
         "cli",
         "layers",
@@ -57,6 +58,7 @@ ARROWS = {
         "many",
         "torch_checkpoints",
         "video",
+        "web",
         "datasets",
         "experiments",
     },

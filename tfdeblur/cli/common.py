@@ -104,8 +104,9 @@ def _help(values):
 # ---------------------------------------------------------------------------------- flags in several commands
 
 
-def define_model(values):
-    flags.DEFINE_string(
+def define_model(values, several=False):
+    define = flags.DEFINE_multi_string if several else flags.DEFINE_string
+    define(
         "model",
         None,
         "A work directory of `tfdeblur train`, one of its checkpoints, or an export.",

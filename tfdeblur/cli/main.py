@@ -15,6 +15,7 @@ COMMANDS = {
     "supervise": "run a training and start it again when it is killed",
     "evaluate": "score a model under named protocols",
     "deblur": "restore photographs: files, globs, folders",
+    "web": "try models on a page in the browser",
     "export": "write a SavedModel that serves without tfdeblur",
     "import-weights": "turn published PyTorch weights into a model",
     "info": "parameters and multiply-accumulates of a system, beside the paper's",
