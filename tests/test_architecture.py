@@ -34,6 +34,7 @@ ARROWS = {
     "demo": _BESIDE_RUNNER,
     "benchmark": _BESIDE_RUNNER | {"info"},
     "report": _BESIDE_RUNNER,
+    "study": {"data"},
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
     "torch_checkpoints": _BESIDE_RUNNER,
@@ -47,6 +48,7 @@ ARROWS = {
         "benchmark",
         "inspection",
         "report",
+        "study",
         "synthesis",
         "torch_checkpoints",
         "datasets",
@@ -313,6 +315,7 @@ def test_the_lazy_names_are_those_of_the_package():
         "import tfdeblur.cli.main",
         "import tfdeblur.data.layouts, tfdeblur.data.sources, tfdeblur.data.photographs",
         "import tfdeblur.metrics",
+        "import tfdeblur.study",
     ],
 )
 def test_importing_this_does_not_import_tensorflow(statement):
