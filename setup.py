@@ -43,7 +43,7 @@ setup(
     },
     packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
     package_dir={f"tfdeblur.{folder}": folder for folder in GUESTS},
-    # Beside the code: each system's and experiment's README, and what describes a dataset to TFDS.
-    package_data={"": ["*.md", "*.bib", "*.txt", "*.tsv"]},
+    # Beside the code: each system's and experiment's README, what describes a dataset to TFDS, the user study's page.
+    package_data={"": ["*.md", "*.bib", "*.txt", "*.tsv", "*.html"]},
     entry_points={"console_scripts": ["tfdeblur = tfdeblur.cli.main:main"]},
 )

@@ -37,6 +37,7 @@ ARROWS = {
     "benchmark": _BESIDE_RUNNER | {"info"},
     "report": _BESIDE_RUNNER,
     "comparison": _BESIDE_RUNNER | {"info", "report"},
+    "study": {"data"},
     "inspection": _BESIDE_RUNNER,
     "synthesis": _BESIDE_RUNNER | {"report"},
     "many": _BESIDE_RUNNER,
@@ -54,6 +55,7 @@ ARROWS = {
         "comparison",
         "inspection",
         "report",
+        "study",
         "synthesis",
         "many",
         "torch_checkpoints",
@@ -323,6 +325,7 @@ def test_the_lazy_names_are_those_of_the_package():
         "import tfdeblur.cli.main",
         "import tfdeblur.data.layouts, tfdeblur.data.sources, tfdeblur.data.photographs",
         "import tfdeblur.metrics",
+        "import tfdeblur.study",
     ],
 )
 def test_importing_this_does_not_import_tensorflow(statement):

@@ -13,7 +13,9 @@ from tfdeblur.errors import DeblurError
 SUMMARY = """What came out of trainings. WORKDIR... and a folder as --out: README.md and report.html with what each run
 costs and scores on DATA, pictures of all side by side, curves, and what the papers print. --workdir, or a picture as
 --out, draws training over its steps: all curves of one run in one picture, or of WORKDIR... one scalar; runs whose
-names differ only in a number after the last "-", their seed, share a colour."""
+names differ only in a number after the last "-", their seed, share a colour. --study: a page for a blinded user study
+of the --results of several systems for the pictures in --blurred; or, with --scores and --key, the summary of what its
+participants scored."""
 
 
 def _define(values, argv):
@@ -28,7 +30,7 @@ def _define(values, argv):
     flags.DEFINE_string(
         "scalar", None, "What to draw, as TensorBoard calls it; of WORKDIR... generator/loss.", flag_values=values
     )
-
+    _define_study(values)
     common.define_data(values)
     common.define_weights(values)
     flags.DEFINE_string("protocol", "psnr,ssim", "Of the folder's table, see `tfdeblur evaluate`.", flag_values=values)
@@ -44,6 +46,8 @@ def _define(values, argv):
 
 
 def _run(values, arguments):
+    if values.study or any(values[name].present for name in STUDY_FLAGS):
+        return _run_study(values, arguments)
     if values.departures:
         return _departures(values)
     picture = values.out is None or values.out.lower().endswith(IMAGE_SUFFIXES)
@@ -90,6 +94,70 @@ def _compare(values, runs):
     source = runner.make_source(config, "test", **common.data_arguments(values))
     for path in comparison.build(runs, source, protocols, values.out, values.photographs, values.weights):
         print(f"written: {path}")
+
+
+STUDY_FLAGS = ("blurred", "results", "pictures", "longest_side", "scores", "key")
+
+
+def _define_study(values):
+    define = {"flag_values": values}
+    flags.DEFINE_bool("study", False, "A blinded user study: its page (.html), or the summary of its scores.", **define)
+    flags.DEFINE_string("blurred", None, "--study: folder of the blurred pictures.", **define)
+    flags.DEFINE_multi_string(
+        "results",
+        [],
+        "--study: NAME=DIR [NAME2=DIR2 ...], each system's folder of results as deblur writes it.",
+        **define,
+    )
+    flags.DEFINE_integer("pictures", None, "--study: so many pictures, drawn at random.", lower_bound=1, **define)
+    flags.DEFINE_integer(
+        "longest_side", 1280, "--study: pixels to which larger pictures are reduced.", lower_bound=1, **define
+    )
+    flags.DEFINE_multi_string(
+        "scores", [], "--study: the participants' CSV files, or folders of them: a.csv [b.csv ...].", **define
+    )
+    flags.DEFINE_string("key", None, "--study: the key that was written beside the page.", **define)
+
+
+def _run_study(values, arguments):
+    if not values.study:
+        given = [f"--{name}" for name in STUDY_FLAGS if values[name].present]
+        raise DeblurError(f"{given[0]} goes with --study")
+    if values.workdir or values.scalar:
+        raise DeblurError("--workdir and --scalar do not go with --study")
+    from tfdeblur import study
+
+    if values.scores:
+        if values.results or values.blurred or not values.key:
+            raise DeblurError(
+                "--study --scores a.csv [b.csv ...] takes --key study_key.json, and perhaps --out summary.md"
+            )
+        key = study.read_key(values.key)
+        scores, left_out, notes = study.read_scores([*values.scores, *arguments], key)
+        for line in left_out:
+            print(f"tfdeblur: error: {line}", file=sys.stderr)
+        for line in notes:
+            print(f"note: {line}", file=sys.stderr)
+        text = study.summary(scores, key, [*left_out, *notes])
+        if values.out:
+            study.write_text(values.out, text)
+        print(f"written: {values.out}" if values.out else text)
+        return 1 if left_out else 0
+    if not (values.blurred and values.results and values.out):
+        raise DeblurError("--study takes --blurred DIR, --results NAME=DIR [NAME2=DIR2 ...] and --out study.html")
+    results = {}
+    for argument in [*values.results, *arguments]:
+        name, equals, folder = argument.partition("=")
+        if not (name and equals and folder) or name in results:
+            raise DeblurError(f"--results {argument}: {'this name is taken' if name in results else 'write NAME=DIR'}")
+        results[name] = folder
+    for line in study.write_page(values.blurred, results, values.out, values.longest_side, values.pictures):
+        print(f"warning: {line}", file=sys.stderr)
+    size = (
+        f"{os.path.getsize(values.out) / 1e6:.1f} MB, pictures as JPEG of quality 95 and at most {values.longest_side}"
+    )
+    print(f"written: {values.out} ({size} pixels long), which participants open in a browser")
+    print(f"written: {study.key_path(values.out)}, which tells whose results they are: keep it to yourself")
     return 0
 
 
