@@ -167,7 +167,7 @@ def memory(monkeypatch):
     return make
 
 
-def test_what_fits_is_restored_whole_and_the_rest_in_tiles(sees, memory):
+def test_what_fits_is_restored_whole_and_the_rest_in_tiles(sees, memory, capsys):
     deblurrer, sizes = sees
     deblurrer.configure(overlap=32)
     asked = memory(deblurrer, whole=150 * 150, tile=128 * 128)
@@ -178,6 +178,9 @@ def test_what_fits_is_restored_whole_and_the_rest_in_tiles(sees, memory):
     image = (255 * noise(129, 224, 3)).astype(np.uint8)
     np.testing.assert_array_equal(deblurrer.restore(image), image)
     assert sizes == [(96, 128), (96, 128), (65, 128), (65, 128)] and len(asked) == 1
+    deblurrer.restore(image)
+    said = [line for line in capsys.readouterr().err.splitlines() if "memory" in line]
+    assert said == ["224x129: as a whole too large for the memory; restoring in tiles of up to 128x128"]  # once
     sizes.clear()
     deblurrer.restore(noise(50, 450, 3))  # as many pixels as fit, whatever the shape
     assert sizes == [(50, 450)]
@@ -198,6 +201,11 @@ def test_a_model_that_tells_nothing_of_its_network_is_taken_for_the_hungriest(se
     monkeypatch.setattr(tiles, "memory", lambda most: 500 * 500 * tiles.MOST_BYTES_PER_PIXEL)
     deblurrer.restore(np.zeros((500, 501, 3), np.uint8))
     assert sizes == [(352, 352), (352, 341), (340, 352), (340, 341)]  # 480 at most; no larger than 192 shared ask for
+
+
+def test_an_export_of_another_version_is_taken_for_the_hungriest():
+    for config in ({"system": "madn", "widths": [4, 6, 8]}, {"system": "unheard_of"}):
+        assert Deblurrer(lambda x: x, {"config": config}).bytes_per_pixel() == tiles.MOST_BYTES_PER_PIXEL
 
 
 def test_an_export_is_asked_through_its_configuration(exported_run, trained_run):

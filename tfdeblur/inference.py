@@ -1,5 +1,6 @@
 """Any RGB image in, the same size and dtype out."""
 
+import contextlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from tfdeblur.ops.ranges import to_uint8, to_uint16, uint8_to_01, uint16_to_01
 from tfdeblur.training import checkpoints
 
 WEIGHTS = ("last", "average", "best")
+_OTHER_VERSION = (AttributeError, KeyError, TypeError)  # of a network whose configuration has other keys
 MOST_SCALE = 4.0
 EXPORT_METADATA = "tfdeblur.json"  # beside saved_model.pb: what an export was made from
 
@@ -58,6 +60,7 @@ class Deblurrer:
         self.path = path
         self._bytes_per_pixel = None  # as soon as it is asked for
         self._most_pixels = None  # of a tile, once the memory was too small for a larger one
+        self._said_tiles = False
         self.configure()
 
     @classmethod
@@ -180,7 +183,11 @@ class Deblurrer:
         memory = tiles.memory(tiles.WHOLE_BYTES)
         if pixels * tiles.MOST_BYTES_PER_PIXEL <= memory or pixels * self.bytes_per_pixel() <= memory:
             return whole
-        return tiles.side(tiles.memory(tiles.TILE_BYTES) / self.bytes_per_pixel(), self.overlap)
+        tile = tiles.side(tiles.memory(tiles.TILE_BYTES) / self.bytes_per_pixel(), self.overlap)
+        if not self._said_tiles:
+            _say(f"{width}x{height}: as a whole too large for the memory; restoring in tiles of up to {tile}x{tile}")
+            self._said_tiles = True
+        return tile
 
     def bytes_per_pixel(self):
         """What restoring takes for each pixel of an image that is restored whole; an estimate, rather too high."""
@@ -188,7 +195,8 @@ class Deblurrer:
             self._bytes_per_pixel = tiles.MOST_BYTES_PER_PIXEL
             net = getattr(self, "net", None)
             if net is None and self.metadata.get("config"):  # an export
-                net = systems.build_from(self.metadata["config"])
+                with contextlib.suppress(*_OTHER_VERSION, DeblurError):
+                    net = systems.build_from(self.metadata["config"])
             if net is not None:
                 self._bytes_per_pixel = tiles.bytes_per_pixel(lambda images: restore_batch(net, images))
         return self._bytes_per_pixel
@@ -271,7 +279,7 @@ def load(path, policy="float32", weights="last"):
     try:
         with precision(policy):
             net = systems.build_from(metadata["config"])
-    except (AttributeError, KeyError, TypeError) as error:
+    except _OTHER_VERSION as error:
         raise DeblurError(f"{checkpoint}: written by another version of tfdeblur ({error}); train again") from error
     average = weights == "average" or (weights == "best" and has_average)
     checkpoints.restore_generator(net, checkpoint, average=average)

@@ -10,7 +10,7 @@ from tfdeblur.compat import free_memory, tf
 # Tiles start at multiples of this, which every network's size_multiple divides: pixels meet the networks' halving
 # grids as in the whole image.
 GRID = 32
-# By system: what neighbouring tiles share. For madn and two_way so much that a seam is at most 1/255; others see the
+# By system: what neighbouring tiles share. Of madn and two_way so much that a seam is at most 1/255. The others see the
 # whole image at once, which no overlap makes up for: what their convolutions see (experiments/tiles.md).
 OVERLAPS = {
     "madn": 192,
