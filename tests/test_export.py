@@ -1,5 +1,6 @@
 """The SavedModel: what it promises to whoever serves it, and what it does to folders."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,12 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tfdeblur
+from tests.encoded import encode
+from tests.rest import Served
+from tfdeblur.cli.export import main as export_command
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.export import export_saved_model
 from tfdeblur.inference import Deblurrer
+from tfdeblur.serving import MAX_PIXELS
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,60 @@ def test_a_batch_of_two_is_two_images(serve, restored):
     assert np.abs(served[0] - served[1]).max() > 0.01
 
 
+def test_signature_of_encoded_images(exported_run):
+    signature = tf.saved_model.load(str(exported_run)).signatures["serve_bytes"]
+    _, inputs = signature.structured_input_signature
+    assert inputs == {"image_bytes": tf.TensorSpec([None], tf.string, name="image_bytes")}
+    assert {name: (output.dtype, output.shape.as_list()) for name, output in signature.structured_outputs.items()} == {
+        "restored_bytes": (tf.string, [None]),  # TensorFlow Serving's REST takes names in _bytes for base64
+        "error": (tf.string, [None]),
+    }
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_encoded_images_are_restored_bit_for_bit(exported_run, restored, kind):
+    files = [encode((255 * noise(*size, 3)).astype(np.uint8), kind) for size in [(1, 1), (16, 16), (33, 50)]]
+    answer = Served(exported_run).run("serve_bytes", {"image_bytes": np.array(files, object)})
+    assert answer["error"].tolist() == [b""] * 3
+    for file, png in zip(files, answer["restored_bytes"], strict=True):
+        expected = restored(np.array(Image.open(io.BytesIO(file))))
+        np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png))), expected)
+
+
+def test_holds_the_network_once_and_nothing_that_calls_python(exported_run):
+    graph = tf.compat.v1.saved_model.load(
+        tf.compat.v1.Session(graph=tf.Graph()), ["serve"], str(exported_run)
+    ).graph_def
+    functions = {
+        function.signature.name: [node.op for node in function.node_def] for function in graph.library.function
+    }
+    with_network = [name for name, operations in functions.items() if "Conv2D" in operations]
+    assert len(with_network) == 1
+    operations = {node.op for node in graph.node}.union(*functions.values())
+    assert not [name for name in operations if "Py" in name]
+
+
+@pytest.mark.parametrize("limit", [0, -5])
+def test_a_limit_below_one_pixel_is_refused(tmp_path, limit):
+    with pytest.raises(DeblurError, match=f"--max_pixels={limit}: must be 1 or more"):
+        export_saved_model(quick(0.5), tmp_path / "out", max_pixels=limit)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("given, limit", [((), MAX_PIXELS), (("--max_pixels", "77"), 77)])
+def test_the_command_hands_the_limit_on(monkeypatch, given, limit):
+    seen = []
+    monkeypatch.setattr(tfdeblur.inference, "load", lambda *arguments, **options: "model")
+    monkeypatch.setattr(tfdeblur.export, "export_saved_model", lambda *arguments: seen.append(arguments))
+    assert export_command(["--model", "m", "--out", "o", *given]) == 0
+    assert seen == [("model", "o", limit)]
+
+
+def test_the_command_refuses_a_limit_below_one_pixel(capsys):
+    assert export_command(["--model", "m", "--out", "o", "--max_pixels", "0"]) == 2
+    assert "max_pixels" in capsys.readouterr().err
+
+
 def test_the_result_is_clipped(serve):
     served = serve(blurred=tf.constant(noise(1, 64, 64, 3) * 4.0 - 1.5))["restored"].numpy()
     assert served.min() == 0.0 and served.max() == 1.0
@@ -77,6 +137,10 @@ model = tf.saved_model.load(sys.argv[1])
 images = np.load(sys.argv[2])
 restored = model.signatures["serving_default"](blurred=tf.constant(images))
 assert list(restored) == ["restored"]
+image = tf.io.encode_png(tf.constant([[[0, 9, 255]]], tf.uint8))
+answer = model.signatures["serve_bytes"](image_bytes=tf.stack([image, "GIF89a"]))
+assert tf.io.decode_png(answer["restored_bytes"][0]).shape == (1, 1, 3) and answer["error"][0] == ""
+assert answer["restored_bytes"][1] == "" and "neither PNG nor JPEG" in answer["error"][1].numpy().decode()
 np.save(sys.argv[3], restored["restored"].numpy())
 assert not [name for name in sys.modules if name.startswith("tfdeblur")]
 """

@@ -393,6 +393,7 @@ ORIGINALS = {
     "PNG": [
         *(KINDS[kind][0] for kind in ("grey stays grey", "alpha is kept", "palette", "16 bits", "profile and comment")),
         with_exif(encode(PHOTO), exif(6)),
+        encode(PHOTO)[:-12] + encoded.chunk(b"tEXt", b"k\0" + bytes(20000)) + encode(PHOTO)[-12:],
     ],
     "JPEG": [
         *(encode(PHOTO, "JPEG", **options) for options in JPEGS.values()),
