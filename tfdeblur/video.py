@@ -37,6 +37,9 @@ ENCODERS = {
 _RGB, _BT709, _UNSPECIFIED, _BT601, _SMPTE170M = 0, 1, 2, 5, 6
 _LIMITED, _FULL = 1, 2
 _HDR = {16: "PQ", 18: "HLG"}
+# SWS_BICUBIC, FULL_CHR_H_INT, FULL_CHR_H_INP, ACCURATE_RND. The default loses 3 dB in 4:2:0 and back, and bilinear with
+# the last three spoils 10 bit (measured).
+_SCALER = 4 | 0x2000 | 0x4000 | 0x40000
 
 
 def deblur_videos(deblurrer, jobs, side_by_side=False, settings=None):
@@ -259,9 +262,9 @@ def _to_rgb(picture):
     matrix, limited = _colours(picture)
     ranges = {"src_colorspace": matrix, "src_color_range": _LIMITED if limited else _FULL}
     if _bits(picture) <= 8:
-        image = picture.reformat(format="rgb24", interpolation=_quality(), **ranges).to_ndarray()
+        image = picture.reformat(format="rgb24", interpolation=_SCALER, **ranges).to_ndarray()
     else:
-        image = picture.reformat(format="rgb48le", interpolation=_quality(), **ranges).to_ndarray()
+        image = picture.reformat(format="rgb48le", interpolation=_SCALER, **ranges).to_ndarray()
         image = np.clip(image / np.float32(_white(picture)), 0, 1)
     swap, mirror, upside_down = _orientation(picture) or (False, False, False)
     image = image.swapaxes(0, 1) if swap else image
@@ -284,12 +287,6 @@ def _bits(picture):
 def _white(picture):
     """What FFmpeg's scaler makes of white in 16 bit RGB, and back (measured): not 65535."""
     return 255 * 256 if _colours(picture)[1] else 2**16 - 2 ** (16 - _bits(picture))
-
-
-def _quality():
-    """Flags of FFmpeg's scaler. Its default loses 3 dB in 4:2:0 and back; bilinear with these spoils 10 bit."""
-    flags = _av().video.reformatter.Interpolation
-    return flags.BICUBIC | flags.ACCURATE_RND | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP
 
 
 # ----------------------------------------------------------------------------------------------- writing
@@ -342,11 +339,12 @@ class _Encoding(NamedTuple):
         else:
             image = np.rint(image * np.float32(_white(frame.picture))).astype(np.uint16)
             picture = _av().VideoFrame.from_ndarray(image, format="rgb48le")
+        picture.colorspace = self.matrix  # PyAV 17 does not take every matrix as an argument
         picture = picture.reformat(
             format=self.pixels,
             dst_colorspace=self.matrix,
             dst_color_range=_LIMITED if self.limited else _FULL,
-            interpolation=_quality(),
+            interpolation=_SCALER,
         )
         picture.pts, picture.time_base = frame.pts, self.time_base
         return picture
