@@ -15,7 +15,7 @@ SUMMARY = """Restores photographs. IN is a file, a glob in quotes, or a folder (
 kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile and EXIF; never
 over an input. A file that cannot be read is reported, the others are done, and the exit code is 1."""
 
-_SHOWN = 10  # failures of many
+_SHOWN = 10  # failures of --runner
 
 
 def _define(values, argv):
@@ -64,10 +64,14 @@ def _run(values, arguments, beam_options=()):
         raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
     figure = figures[0] if figures else None
     which = [values.rgcl] if figure == "rgcl" else []
-    if values.runner and figure:
-        raise DeblurError(f"--{figure} draws pictures for a look at some photographs; leave out --runner")
-    if values.runner:  # what follows behind -- is Beam's
-        arguments = arguments[: len(arguments) - len(beam_options)]
+    if values.runner:
+        from tfdeblur import many
+
+        if figure:
+            raise DeblurError(f"--{figure} draws pictures for a look at some photographs; leave out --runner")
+        arguments = arguments[: len(arguments) - len(beam_options)]  # what follows behind -- is Beam's
+    elif remote := [path for path in (*arguments, values.out) if "://" in path]:
+        raise DeblurError(f"{remote[0]}: is read and written with --runner only")
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked = len(jobs) + len(failures)
     if jobs:
@@ -76,10 +80,15 @@ def _run(values, arguments, beam_options=()):
 
         policy = runner.resolve_precision(values.precision, training=False)
         deblurrer = load(values.model, policy, values.weights)
-        runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
         if values.runner:
-            del deblurrer  # it can be loaded, which is all that is asked of it here
-            return _deblur_many(values, jobs, failures, policy, beam_options)
+            del deblurrer  # the workers load their own; now it is known that they can
+            runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} with {values.runner}")
+            settings = {"policy": policy, "weights": values.weights, "side_by_side": values.side_by_side}
+            counts, letters = many.deblur_many(
+                jobs, failures, values.out, values.model, values.runner, beam_options, **settings
+            )
+            return _tell(counts, letters, os.path.join(values.out, many.FAILED))
+        runner.say(f"restoring {len(jobs)} image{'s' if len(jobs) > 1 else ''} on {runner.device()}")
         draw = figure and report.figure_of(deblurrer, figure, *which)
         failures += runner.deblur_files(deblurrer, jobs, values.side_by_side, draw)
     for line in failures:
@@ -89,19 +98,14 @@ def _run(values, arguments, beam_options=()):
     return 1 if failures else 0
 
 
-def _deblur_many(values, jobs, failures, policy, beam_options):
-    from tfdeblur import many
-
-    settings = {"policy": policy, "weights": values.weights, "side_by_side": values.side_by_side}
-    counts, letters = many.deblur_many(
-        jobs, failures, values.out, values.model, values.runner, list(beam_options), **settings
-    )
+def _tell(counts, letters, path):
+    """Prints what --runner did, and the first of its failures; the exit code."""
     for letter in letters[:_SHOWN]:
         print(f"tfdeblur: error: {letter['reason']}", file=sys.stderr)
     if len(letters) > _SHOWN:
-        print(f"tfdeblur: error: and {len(letters) - _SHOWN} more", file=sys.stderr)
-    said = f"{counts['restored']} restored, {counts['skipped']} were there already, {counts['failed']} failed"
-    print(f"{said}: {values.out}" + (f", {many.FAILED} there lists why" if letters else ""))
+        print(f"tfdeblur: error: and {len(letters) - _SHOWN} more: see {path}", file=sys.stderr)
+    listed = f", listed in {path}" if letters else ""
+    print(f"{counts['restored']} restored, {counts['skipped']} were there already, {counts['failed']} failed{listed}")
     return 1 if letters else 0
 
 
