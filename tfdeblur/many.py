@@ -159,9 +159,14 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
     with _workspace(out) as work:
         # Through a file: a cluster takes a pipeline of a few megabytes, not a list of a million names.
         positions = _write_inputs(jobs, work)
+        if runner_name.lower() in ("direct", "directrunner"):
+            options = [*_DIRECT_OPTIONS, *options]
+            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # tracebacks of what is told below
         try:
-            ours = _DIRECT_OPTIONS if runner_name.lower() in ("direct", "directrunner") else ()
-            pipeline = beam.Pipeline(runner_name, PipelineOptions([*ours, *options]))
+            pipeline = beam.Pipeline(runner_name, PipelineOptions(options))
+        except ValueError as error:
+            raise DeblurError(f"--runner={runner_name}: {error}") from error
+        try:
             (
                 pipeline
                 | "Positions" >> beam.Create(positions)
@@ -177,9 +182,14 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
                 result = pipeline.run()
                 result.wait_until_finish()
         except Exception as error:  # each runner has its own
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+            *_, line = ["", *filter(None, map(str.strip, str(error).splitlines()))]
+            if "KeyboardInterrupt" in line:
+                raise KeyboardInterrupt from error
+            if "Channel closed prematurely" in line:
+                line = "a worker process died, as when there is too little memory for several"
             raise DeblurError(
-                f"--runner={runner_name}: the pipeline failed ({lines[-1]}); the same command again restores the rest"
+                f"--runner={runner_name}: the pipeline failed: {line or repr(error)}; the same command again restores "
+                "the rest"
             ) from error
     found = result.metrics().query(MetricsFilter().with_namespace(_NAMESPACE))["counters"]
     counts = collections.Counter({counter.key.metric.name: counter.result for counter in found})
@@ -212,22 +222,22 @@ def _is_remote(path):
 
 
 def _absolute(path):
-    """Workers have working directories of their own."""
-    return path if _is_remote(path) else os.path.abspath(path)
+    """The path for workers, which have working directories of their own."""
+    return path.rstrip("/") if _is_remote(path) else os.path.abspath(path)
 
 
 @contextlib.contextmanager
 def _workspace(out):
-    """An empty folder on the file system of `out` for one call at a time; what a killed call left there is removed."""
+    """A folder on the file system of `out` for one call at a time; what a killed call left there is removed."""
+    folder = f"{out}/{WORK}"
+    work = f"{folder}/{secrets.token_hex(4)}"  # of its own: a killed call's workers live on for some seconds
     if _is_remote(out):
-        work = f"{out.rstrip('/')}/{WORK}"
-        _remove_remote(work)
+        _remove_remote(folder)
         try:
             yield work
         finally:
-            _remove_remote(work)
+            _remove_remote(folder)
         return
-    folder, work = os.path.join(out, WORK), os.path.join(out, WORK, "work")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w") as lock:  # the system frees it however the process ends
         try:
@@ -239,7 +249,8 @@ def _workspace(out):
             alone = True
         if not alone:
             raise DeblurError(f"--out={out}: another deblur is running there; wait, or name another folder")
-        shutil.rmtree(work, ignore_errors=True)
+        for left in set(os.listdir(folder)) - {"lock"}:
+            shutil.rmtree(os.path.join(folder, left), ignore_errors=True)
         os.mkdir(work)
         try:
             yield work
@@ -257,6 +268,8 @@ def _write(path, file, work):
     aside = f"{work}/{secrets.token_hex(8)}"
     with FileSystems.create(aside) as there:
         shutil.copyfileobj(file, there)
+    if _is_remote(path) and FileSystems.exists(path):  # not all of them rename onto what is there
+        FileSystems.delete([path])
     FileSystems.rename([aside], [path])
 
 

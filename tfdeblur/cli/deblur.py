@@ -16,7 +16,7 @@ below it, names kept). Writes <name>.png into --out, each of its input's size an
 and EXIF, and a video under its own name; never over an input. A file that cannot be read or is damaged is reported, the
 others are done, and the exit code is 1."""
 
-_SHOWN = 10  # failures of many
+_SHOWN = 10  # failures of --runner
 
 
 def _define(values, argv):
@@ -66,10 +66,14 @@ def _run(values, arguments, beam_options=()):
         raise DeblurError(f"{asked} exclude each other: they are pictures of different systems")
     figure = figures[0] if figures else None
     which = [values.rgcl] if figure == "rgcl" else []
-    if values.runner and figure:
-        raise DeblurError(f"--{figure} draws pictures for a look at some photographs; leave out --runner")
-    if values.runner:  # what follows behind -- is Beam's
-        arguments = arguments[: len(arguments) - len(beam_options)]
+    if values.runner:
+        from tfdeblur import many
+
+        if figure:
+            raise DeblurError(f"--{figure} draws pictures for a look at some photographs; leave out --runner")
+        arguments = arguments[: len(arguments) - len(beam_options)]  # what follows behind -- is Beam's
+    elif remote := [path for path in (*arguments, values.out) if "://" in path]:
+        raise DeblurError(f"{remote[0]}: is read and written with --runner only")
     options = common.restoring(values)
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked, damaged = len(jobs) + len(failures), []
@@ -82,11 +86,21 @@ def _run(values, arguments, beam_options=()):
 
         policy = runner.resolve_precision(values.precision, training=False)
         deblurrer = load(values.model, policy, values.weights).configure(**options)
-        runner.say(f"restoring {len(jobs)} of {asked} {noun} on {runner.device()}")
         if values.runner:
-            del deblurrer  # it can be loaded, which is all that is asked of it here
-            failures += [f"{path}: a video; restore it without --runner" for path, _ in videos]
-            return _deblur_many(values, photographs, failures, policy, options, beam_options)
+            del deblurrer  # the workers load their own; now it is known that they can
+            runner.say(f"restoring {len(photographs)} image{'s' if len(photographs) > 1 else ''} with {values.runner}")
+            failures += [f"{path}: a video; restore it without --runner" for path, *_ in videos]
+            settings = {
+                "policy": policy,
+                "weights": values.weights,
+                "restoring": options,
+                "side_by_side": values.side_by_side,
+            }
+            counts, letters = many.deblur_many(
+                photographs, failures, values.out, values.model, values.runner, beam_options, **settings
+            )
+            return _tell(counts, letters, os.path.join(values.out, many.FAILED))
+        runner.say(f"restoring {len(jobs)} of {asked} {noun} on {runner.device()}")
         if photographs:
             draw = figure and report.figure_of(deblurrer, figure, *which)
             failures += runner.deblur_files(deblurrer, photographs, values.side_by_side, draw)
@@ -103,24 +117,14 @@ def _run(values, arguments, beam_options=()):
     return 1 if failures or damaged else 0
 
 
-def _deblur_many(values, jobs, failures, policy, options, beam_options):
-    from tfdeblur import many
-
-    settings = {
-        "policy": policy,
-        "weights": values.weights,
-        "restoring": options,
-        "side_by_side": values.side_by_side,
-    }
-    counts, letters = many.deblur_many(
-        jobs, failures, values.out, values.model, values.runner, list(beam_options), **settings
-    )
+def _tell(counts, letters, path):
+    """Prints what --runner did, and the first of its failures; the exit code."""
     for letter in letters[:_SHOWN]:
         print(f"tfdeblur: error: {letter['reason']}", file=sys.stderr)
     if len(letters) > _SHOWN:
-        print(f"tfdeblur: error: and {len(letters) - _SHOWN} more", file=sys.stderr)
-    said = f"{counts['restored']} restored, {counts['skipped']} were there already, {counts['failed']} failed"
-    print(f"{said}: {values.out}" + (f", {many.FAILED} there lists why" if letters else ""))
+        print(f"tfdeblur: error: and {len(letters) - _SHOWN} more: see {path}", file=sys.stderr)
+    listed = f", listed in {path}" if letters else ""
+    print(f"{counts['restored']} restored, {counts['skipped']} were there already, {counts['failed']} failed{listed}")
     return 1 if letters else 0
 
 
