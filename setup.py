@@ -34,6 +34,15 @@ setup(
         ],
         # Brings pandas and pillow < 13; an older one would be an accident of pip's search.
         "web": ["gradio>=6.31,<7"],
+        # What a network is written with, and what runs it then. On row 1, onnx 1.19 finds ml_dtypes too old; tf2onnx
+        # before 1.16 and nncf before 3 ask for packages that are not these.
+        "onnx": [
+            "tf2onnx>=1.16",
+            "onnxruntime",
+            'onnx<1.19; python_version < "3.12"',
+            'onnx; python_version >= "3.12"',
+        ],
+        "openvino": ["openvino", "nncf>=3"],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],
         # PyAV brings FFmpeg along; 17 is the last one for Python 3.10, 19 is for 3.12 and newer.

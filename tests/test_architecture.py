@@ -29,8 +29,9 @@ ARROWS = {
     "systems": {"systems"},
     "tiles": set(),
     "serving": {"ops"},
-    "inference": {"ops", "systems", "tiles", "training"},  # training: the format of its checkpoints
-    "export": {"inference", "ops", "serving", "systems"},
+    "runtimes": {"ops"},
+    "inference": {"ops", "runtimes", "systems", "tiles", "training"},  # training: the format of its checkpoints
+    "export": {"data", "inference", "ops", "runtimes", "serving", "systems"},  # data: images to calibrate int8 by
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,

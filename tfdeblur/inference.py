@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import tqdm
 
-from tfdeblur import systems, tiles
+from tfdeblur import runtimes, systems, tiles
 from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
@@ -290,8 +290,8 @@ def _load_export(path, weights):
     try:
         with open(os.path.join(path, EXPORT_METADATA), encoding="utf-8") as file:
             metadata = json.load(file)
-        model = tf.saved_model.load(path)
-        serve = model.signatures["serving_default"]
+        runtime = metadata.get("format")
+        restore_batch = runtimes.load(runtime, path) if runtime else _load_saved_model(path)
     except (OSError, KeyError, *checkpoints.UNREADABLE) as error:
         raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
     held = metadata.get("weights", "last")
@@ -299,6 +299,12 @@ def _load_export(path, weights):
         raise DeblurError(
             f"--weights={weights}: {path} is an export of the weights '{held}'; name the work directory of its training"
         )
-    deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata, path)
-    deblurrer.model = model  # the signature holds its variables only weakly
+    deblurrer = Deblurrer(restore_batch, metadata, path)
+    deblurrer.fixed_size = tuple(metadata["size"]) if metadata.get("size") else None
     return deblurrer
+
+
+def _load_saved_model(path):
+    model = tf.saved_model.load(path)  # kept by the function: the signature holds its variables only weakly
+    model.signatures["serving_default"]  # a KeyError now rather than at the first image
+    return lambda images: model.signatures["serving_default"](images)["restored"]
