@@ -21,7 +21,7 @@ def _define(values, argv):
     flags.DEFINE_integer(
         "max_pixels",
         None,
-        "saved_model: serve_bytes refuses images with more by their header, before they are decoded (default: 2097152).",
+        "saved_model: serve_bytes refuses images with more by their header, before decoding (default: 2097152).",
         lower_bound=1,
         flag_values=values,
     )
