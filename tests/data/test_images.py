@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from tfdeblur.data import images
 from tfdeblur.data.images import (
@@ -155,11 +155,12 @@ def test_bytes_after_the_end_do_not_matter(tmp_path, kind):
     assert image_size(path) == (120, 160)
 
 
-def test_damage_inside_a_png_is_refused(tmp_path):
+def test_damage_inside_a_png_is_refused(tmp_path, capfd):
     data = bytearray(encoded(textured(), "png"))
     data[len(data) // 2] ^= 0x10
     (tmp_path / "a.png").write_bytes(data)
     assert "a.png" in error_of(read_image, tmp_path / "a.png")
+    assert capfd.readouterr().err == ""  # of OpenCV
 
 
 def test_opencv_says_nothing_of_its_own(tmp_path):
@@ -518,6 +519,11 @@ def test_palettes_bits_and_transparent_values(tmp_path):
         photograph = read(tmp_path, encoded(bits, kind))
         assert photograph.grey and photograph.pixels.tolist() == [[[0] * 3, [255] * 3, [255] * 3]]
 
+    two_bits = struct.pack(">IIBBBBB", 4, 1, 2, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", two_bits) + chunk(b"tRNS", b"\0\2")
+    clear = read(tmp_path, start + chunk(b"IDAT", zlib.compress(b"\0\x1b")) + chunk(b"IEND", b""))
+    assert clear.pixels[0, :, 1].tolist() == [0, 85, 170, 255] and clear.alpha.tolist() == [[255, 255, 0, 255]]
+
     deep = np.array([[[5], [6]]], np.uint16)
     clear = read(tmp_path, png_of(deep, (b"tRNS", struct.pack(">H", 6))))
     assert clear.grey and clear.alpha.tolist() == [[65535, 0]]
@@ -562,6 +568,7 @@ def test_of_several_pictures_the_first_is_taken_and_said(tmp_path, kind):
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
 def test_exif_is_carried_over_upright(tmp_path, suffix):
     data = encoded(rgb16().astype(np.uint8), "jpeg", exif=b"Exif\0\0" + phone_exif(6), icc_profile=srgb())
+    assert Image.open(io.BytesIO(data)).getexif().get_ifd(ExifTags.IFD.IFD1)[0x0202] == 3
     photograph = read(tmp_path, data)
     assert photograph.pixels.shape == (7, 5, 3)
     path = tmp_path / f"b{suffix}"
@@ -570,7 +577,7 @@ def test_exif_is_carried_over_upright(tmp_path, suffix):
         exif = image.getexif()
         inner, place = dict(exif.get_ifd(0x8769)), exif.get_ifd(0x8825)
         assert image.size == (5, 7) and image.info["icc_profile"] == srgb()
-        assert not exif.get_ifd(1)  # no thumbnail
+        assert not exif.get_ifd(ExifTags.IFD.IFD1)  # no thumbnail
     assert exif.get(0x0112, 1) == 1 and exif[0x0132] == "2024:05:06 07:08:09"
     assert (inner[0xA002], inner[0xA003], inner[0x829A]) == (5, 7, 0.01)
     assert place[2] == (48.0, 8.0, 30.0)
@@ -629,6 +636,10 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
     assert note == "BMP cannot hold its 16 bits, alpha, colour profile, EXIF: left out; PNG can"
     np.testing.assert_array_equal(read_photograph(tmp_path / "a.bmp").pixels, eight)
 
+    clear = Photograph(rgb16().astype(np.uint8), np.zeros((5, 7), np.uint8))
+    assert write_photograph(tmp_path / "a.webp", clear) == []
+    np.testing.assert_array_equal(read_photograph(tmp_path / "a.webp").pixels, clear.pixels)  # the colour below stays
+
     grey = Photograph(np.full((5, 7, 3), 9, np.uint8), grey=True, icc_profile=grey_profile())
     assert write_photograph(tmp_path / "a.webp", grey) == [
         "WEBP cannot hold its grey, colour profile: left out; PNG can"
@@ -646,9 +657,9 @@ def phone_exif_at_rest():
 
 
 def test_grey_is_the_mean_of_what_was_restored(tmp_path):
-    pixels = np.array([[[10, 20, 31], [65535, 65535, 65534], [7, 7, 7]]], np.uint16)
+    pixels = np.array([[[10, 20, 61], [65535, 65535, 65534], [7, 7, 7]]], np.uint16)
     write_photograph(tmp_path / "a.png", Photograph(pixels, grey=True))
-    assert read_photograph(tmp_path / "a.png").pixels[0, :, 0].tolist() == [20, 65535, 7]
+    assert read_photograph(tmp_path / "a.png").pixels[0, :, 0].tolist() == [30, 65535, 7]
 
 
 def test_a_false_size_is_refused_from_the_header(tmp_path):
