@@ -32,6 +32,15 @@ setup(
             'tensorflow[and-cuda]==2.15.1; python_version < "3.12"',  # 2.15.0's extra cannot be installed
             'tensorflow[and-cuda]>=2.18; python_version >= "3.12"',
         ],
+        # What a network is written with, and what runs it then. On row 1, onnx 1.19 finds ml_dtypes too old; tf2onnx
+        # before 1.16 and nncf before 3 ask for packages that are not these.
+        "onnx": [
+            "tf2onnx>=1.16",
+            "onnxruntime",
+            'onnx<1.19; python_version < "3.12"',
+            'onnx; python_version >= "3.12"',
+        ],
+        "openvino": ["openvino", "nncf>=3"],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],
         "test": ["dill", "packaging", "pytest", "pytest-xdist", "ruff"],  # dill: tensorflow_datasets.testing imports it

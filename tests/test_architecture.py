@@ -27,9 +27,10 @@ ARROWS = {
     "data": {"ops"},
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
-    "inference": {"ops", "systems", "training"},  # training: the format of its checkpoints
+    "runtimes": {"ops"},
+    "inference": {"ops", "systems", "training", "runtimes"},  # training: the format of its checkpoints
     "serving": {"ops"},
-    "export": {"inference", "ops", "serving", "systems"},
+    "export": {"inference", "ops", "serving", "systems", "runtimes", "data"},  # data: images to calibrate int8 by
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,

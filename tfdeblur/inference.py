@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tfdeblur import systems
+from tfdeblur import runtimes, systems
 from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
@@ -41,7 +41,12 @@ class Deblurrer:
       restore_batch: float32 [B, H, W, 3] in [0, 1] -> the same shape and range.
       metadata: what the checkpoint says of itself: {"config": {..}, "data": {..}, "precision": .., ..}.
       path: where it was loaded from.
+
+    Attributes:
+      fixed_size: None; or (height, width), which an image's sides must not exceed: see `runtimes.load`.
     """
+
+    fixed_size = None
 
     def __init__(self, restore_batch, metadata=None, path=None):
         self._restore_batch = restore_batch
@@ -130,8 +135,8 @@ def _load_export(path, weights):
     try:
         with open(os.path.join(path, EXPORT_METADATA), encoding="utf-8") as file:
             metadata = json.load(file)
-        model = tf.saved_model.load(path)
-        serve = model.signatures["serving_default"]
+        runtime = metadata.get("format")
+        restore_batch = runtimes.load(runtime, path) if runtime else _load_saved_model(path)
     except (OSError, KeyError, *checkpoints.UNREADABLE) as error:
         raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
     held = metadata.get("weights", "last")
@@ -139,6 +144,12 @@ def _load_export(path, weights):
         raise DeblurError(
             f"--weights={weights}: {path} is an export of the weights '{held}'; name the work directory of its training"
         )
-    deblurrer = Deblurrer(lambda images: serve(images)["restored"], metadata, path)
-    deblurrer.model = model  # the signature holds its variables only weakly
+    deblurrer = Deblurrer(restore_batch, metadata, path)
+    deblurrer.fixed_size = tuple(metadata["size"]) if metadata.get("size") else None
     return deblurrer
+
+
+def _load_saved_model(path):
+    model = tf.saved_model.load(path)  # kept by the function: the signature holds its variables only weakly
+    model.signatures["serving_default"]  # a KeyError now rather than at the first image
+    return lambda images: model.signatures["serving_default"](images)["restored"]

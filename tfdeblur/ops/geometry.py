@@ -165,7 +165,7 @@ def pad_to_multiple(images, multiple):
     """
     for axis in (1, 2):
         count = _size(images, axis)
-        size = -(-count // multiple) * multiple
+        size = (count + multiple - 1) // multiple * multiple  # -(-count // multiple) would be 0 in ONNX
         if isinstance(count, int) and count == size:
             continue
         images = tf.gather(images, mirror_index(count, size), axis=axis)
