@@ -97,6 +97,11 @@ def test_holds_the_network_once_and_nothing_that_calls_python(exported_run):
     assert not [name for name in operations if "Py" in name]
 
 
+def test_the_command_takes_a_limit_for_a_saved_model_only(capsys):
+    assert export_command(["--model", "m", "--out", "o", "--format", "openvino", "--max_pixels", "77"]) == 1
+    assert "--max_pixels: only with --format=saved_model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("limit", [0, -5])
 def test_a_limit_below_one_pixel_is_refused(tmp_path, limit):
     with pytest.raises(DeblurError, match=f"--max_pixels={limit}: must be 1 or more"):

@@ -69,14 +69,14 @@ def expected(deblurrer):
     def restored(image):
         image = image[..., None] if image.ndim == 2 else image
         colours = 1 if image.shape[2] <= 2 else 3
-        most = np.iinfo(image.dtype).max
         rgb = np.repeat(image[..., :1], 3, axis=2) if colours == 1 else image[..., :3]
-        if colours == 3 and image.dtype == np.uint8:
+        if image.dtype == np.uint8:
             result = deblurrer.restore(rgb)
         else:
-            result = deblurrer.restore((rgb / np.float32(most)).astype(np.float32))
-            result = result.mean(axis=2, keepdims=True, dtype=np.float32) if colours == 1 else result
-            result = np.round(result * np.float32(most)).astype(image.dtype)
+            result = deblurrer.restore(rgb.astype(np.float32) / np.float32(65535))
+            result = np.round(result * np.float32(65535)).astype(np.uint16)
+        if colours == 1:  # as `deblur` writes it
+            result = ((result.sum(axis=2, dtype=np.uint32, keepdims=True) + 1) // 3).astype(image.dtype)
         return np.concatenate([result, image[..., colours:]], axis=2)
 
     return restored

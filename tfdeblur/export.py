@@ -21,22 +21,16 @@ _MOST_DIFFERENCE = 1e-3
 
 
 class _Serving(tf.Module):
-    """The signatures and the variables that they need.
+    """A signature and the variables that it needs.
 
     Not the network itself: Keras would trace every layer of it several times over, which takes minutes for MPRNet.
     """
 
-    def __init__(self, net, shape=(None, None, None, 3), max_pixels=None):
+    def __init__(self, net, shape=(None, None, None, 3)):
         super().__init__()
         self.weights = net.variables
         blurred = tf.TensorSpec(shape, tf.float32, name="blurred")
         self.serve = tf.function(lambda blurred: {"restored": restore_batch(net, blurred)}, input_signature=[blurred])
-        if max_pixels is None:
-            return
-        # It calls the other one, so that the network is in the file once.
-        images = serve_bytes(lambda blurred: self.serve(blurred)["restored"], max_pixels)
-        encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
-        self.serve_bytes = tf.function(images, input_signature=[encoded], autograph=False)
 
 
 def export_saved_model(deblurrer, out, max_pixels=MAX_PIXELS):
@@ -46,8 +40,8 @@ def export_saved_model(deblurrer, out, max_pixels=MAX_PIXELS):
     range}. Padding to the network's multiple and cropping back are in the graph; the result equals
     `deblurrer.restore`.
 
-    serve_bytes, image_bytes: string [B], PNG or JPEG files -> {"restored_bytes": PNG files, "error": ""}, see
-    `tfdeblur.serving`. Names that end in _bytes are base64 in TensorFlow Serving's REST answers.
+    serve_bytes, image_bytes: string [B], PNG or JPEG files -> {"restored_bytes": PNG files, "error": what is wrong
+    or ""}, see `tfdeblur.serving`. TensorFlow Serving's REST takes names in _bytes for base64.
 
     Args:
       deblurrer: a Deblurrer with a network (one that was loaded from an export cannot be exported again).
@@ -57,7 +51,11 @@ def export_saved_model(deblurrer, out, max_pixels=MAX_PIXELS):
     if max_pixels < 1:
         raise DeblurError(f"--max_pixels={max_pixels}: must be 1 or more, for example {MAX_PIXELS}")
     with _written(deblurrer, out) as (folder, _):
-        module = _Serving(deblurrer.net, max_pixels=max_pixels)
+        module = _Serving(deblurrer.net)
+        # It calls the other one, so that the network is in the file once.
+        images = serve_bytes(lambda blurred: module.serve(blurred)["restored"], max_pixels)
+        encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+        module.serve_bytes = tf.function(images, input_signature=[encoded], autograph=False)
         signatures = {"serving_default": module.serve, "serve_bytes": module.serve_bytes}
         tf.saved_model.save(module, folder, signatures=signatures)
 

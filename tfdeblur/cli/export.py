@@ -9,22 +9,15 @@ from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
 SUMMARY = """Writes a network for whoever runs it without tfdeblur: float32 [B, H, W, 3] in [0, 1] to one output,
-"restored". saved_model: signature serving_default, any size, and serve_bytes, PNG or JPEG files to PNG files and an
-"error" for each; for plain tf.saved_model.load or TensorFlow Serving (experiments/serving). tflite: one fixed size.
-onnx and openvino: any size. `deblur --model` and `evaluate --model` take each of them, too."""
+"restored". saved_model: signature serving_default, any size, plain tf.saved_model.load; also serve_bytes, PNG or JPEG
+files to PNG files and an error for each, for TensorFlow Serving (experiments/serving). tflite: one fixed size. onnx and
+openvino: any size. `deblur --model` and `evaluate --model` take each of them, too."""
 
 
 def _define(values, argv):
     del argv
     common.define_model(values)
     flags.DEFINE_string("out", None, "Folder to make.", flag_values=values)
-    flags.DEFINE_integer(
-        "max_pixels",
-        None,
-        "saved_model: serve_bytes refuses images with more by their header, before decoding (default: 2097152).",
-        lower_bound=1,
-        flag_values=values,
-    )
     flags.DEFINE_enum(
         "format",
         "saved_model",
@@ -41,6 +34,13 @@ def _define(values, argv):
         "blurred ones, like those to come.",
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "max_pixels",
+        2**21,
+        "saved_model: serve_bytes refuses images with more by their header, before they are decoded.",
+        lower_bound=1,
+        flag_values=values,
+    )
 
 
 def _run(values, arguments):
@@ -48,15 +48,15 @@ def _run(values, arguments):
     from tfdeblur import export
     from tfdeblur.inference import load
 
-    others = ("size", "float16", "int8") if values.format == "saved_model" else ("max_pixels",)
-    asked = [f"--{name}" for name in others if values[name].value]
-    if asked:
-        raise DeblurError(f"{asked[0]}: not with --format={values.format}")
+    asked = [f"--{name}" for name in ("size", "float16", "int8") if values[name].value]
     if values.format == "saved_model":
-        limit = values.max_pixels or export.MAX_PIXELS
-        export.export_saved_model(load(values.model, weights=values.weights), values.out, limit)
+        if asked:
+            raise DeblurError(f"{asked[0]}: not with --format=saved_model")
+        export.export_saved_model(load(values.model, weights=values.weights), values.out, values.max_pixels)
         print(f"SavedModel: {values.out}")
         return 0
+    if values["max_pixels"].present:
+        raise DeblurError("--max_pixels: only with --format=saved_model")
     size = values.size and common.parse_size(values.size)
     calibration = values.int8 and export.calibration_crops(values.int8)
     deblurrer = load(values.model, weights=values.weights)
