@@ -32,7 +32,7 @@ setup(
             'tensorflow[and-cuda]==2.15.1; python_version < "3.12"',  # 2.15.0's extra cannot be installed
             'tensorflow[and-cuda]>=2.18; python_version >= "3.12"',
         ],
-        # Brings pandas and pillow < 13; an older one would be an accident of pip's search.
+        # It takes pillow < 13, as the constraints do; without the bound pip goes back to one that takes any.
         "web": ["gradio>=6.31,<7"],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],

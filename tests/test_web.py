@@ -534,6 +534,7 @@ def browse(tmp_path):
 def test_in_a_browser(serve, browse, tmp_path, exported_run):
     """Upload, choose, wait, slide, download: the file is the one that `deblur` writes; no other machine is asked."""
     from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
     image = photograph("chelsea.png")
     write_image(str(tmp_path / "cat photo.jpg"), image)
@@ -560,6 +561,9 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
     assert cut() == pytest.approx(50, abs=1)
     ActionChains(page.driver).drag_and_drop_by_offset(handle, int(width / 4), 0).perform()
     page.until(lambda: abs(cut() - 75) < 2, "slider at three quarters")
+    assert "scale(1)" in shown.get_attribute("style")
+    ActionChains(page.driver).scroll_from_origin(ScrollOrigin.from_element(shown), 0, -300).perform()
+    page.until(lambda: "scale(1)" not in shown.get_attribute("style"), "zoom by the wheel")
 
     page.download().click()
     downloaded = tmp_path / "downloads" / "cat photo_deblurred.png"
