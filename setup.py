@@ -32,7 +32,7 @@ setup(
             'tensorflow[and-cuda]==2.15.1; python_version < "3.12"',  # 2.15.0's extra cannot be installed
             'tensorflow[and-cuda]>=2.18; python_version >= "3.12"',
         ],
-        # Brings pandas and pillow < 13; an older one would be an accident of pip's search.
+        # It takes pillow < 13, as the constraints do; without the bound pip goes back to one that takes any.
         "web": ["gradio>=6.31,<7"],
         # What a network is written with, and what runs it then. On row 1, onnx 1.19 finds ml_dtypes too old; tf2onnx
         # before 1.16 and nncf before 3 ask for packages that are not these.

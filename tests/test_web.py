@@ -255,6 +255,14 @@ def test_errors_are_lines(serve, tmp_path):
         assert user.deblur(there, "negative") == message
 
 
+def test_a_photograph_that_was_deleted_in_the_meantime_is_told(serve, tmp_path):
+    user = Session(serve({"negative": Negative()}))
+    write_image(str(tmp_path / "p.png"), np.zeros((20, 30, 3), np.uint8))
+    there = user.upload(tmp_path / "p.png")
+    os.remove(there)
+    assert user.deblur(there, "negative") == "the photograph is deleted already; upload it again"
+
+
 def test_files_of_the_server_are_not_opened(serve, tmp_path):
     """Gradio's own guard, which a page has that is launched and not mounted."""
     user = Session(serve({"negative": Negative()}))
@@ -526,6 +534,7 @@ def browse(tmp_path):
 def test_in_a_browser(serve, browse, tmp_path, exported_run):
     """Upload, choose, wait, slide, download: the file is the one that `deblur` writes; no other machine is asked."""
     from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
     image = photograph("chelsea.png")
     write_image(str(tmp_path / "cat photo.jpg"), image)
@@ -552,6 +561,9 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
     assert cut() == pytest.approx(50, abs=1)
     ActionChains(page.driver).drag_and_drop_by_offset(handle, int(width / 4), 0).perform()
     page.until(lambda: abs(cut() - 75) < 2, "slider at three quarters")
+    assert "scale(1)" in shown.get_attribute("style")
+    ActionChains(page.driver).scroll_from_origin(ScrollOrigin.from_element(shown), 0, -300).perform()
+    page.until(lambda: "scale(1)" not in shown.get_attribute("style"), "zoom by the wheel")
 
     page.download().click()
     downloaded = tmp_path / "downloads" / "cat photo_deblurred.png"
@@ -563,12 +575,17 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
 
 
 @pytest.mark.slow
-def test_a_photograph_is_dropped_or_pasted_and_errors_are_shown(serve, browse, tmp_path):
+def test_a_photograph_is_dropped_chosen_or_pasted_and_errors_are_shown(serve, browse, tmp_path):
     page = browse(serve({"negative": Negative()}))
     page.open()
     for name, value in (("dropped.png", 10), ("pasted.png", 20), ("again.png", 30)):
         write_image(str(tmp_path / name), np.full((30, 40, 3), value, np.uint8))
     page.hand_over("drop", tmp_path / "dropped.png")
+    page.find("img[src$='examples/clock_motion.png']")[0].click()
+    page.shows("clock_motion.png")
+    page.deblur()
+    _, after = page.result("clock_motion_deblurred.png")
+    np.testing.assert_array_equal(decode_image(after[2], "after"), 255 - photograph("clock_motion.png"))
     for name, value in (("pasted.png", 20), ("again.png", 30)):  # each in the place of the one before
         page.hand_over("paste", tmp_path / name)
         page.deblur()

@@ -147,11 +147,13 @@ def build(deblurrers, folder, max_megapixels):
     names = list(deblurrers)
     os.environ["GRADIO_TEMP_DIR"] = folder
 
-    def deblur(path, name):
-        if not path:
+    def deblur(photo, name):
+        if not photo:
             raise _shown("no photograph yet; drop or paste one")
+        if not os.path.exists(photo["path"]):
+            raise _shown("the photograph is deleted already; upload it again")
         try:
-            before, after = restore(deblurrers[name], path, folder, max_megapixels)
+            before, after = restore(deblurrers[name], photo["path"], folder, max_megapixels)
         except DeblurError as error:
             raise _shown(error) from error
         return (before, after), gr.DownloadButton(f"Download {os.path.basename(after)}", value=after, interactive=True)
@@ -167,12 +169,15 @@ def build(deblurrers, folder, max_megapixels):
                     height=320,
                     elem_id="photograph",
                 )
-                _hand_on_files(picture)
+                _refuse_addresses(picture)
             with gr.Column():
                 model = gr.Dropdown(names, value=names[0], label="Model", interactive=len(names) > 1)
                 start = gr.Button("Deblur", variant="primary")
                 empty = gr.DownloadButton("Download", interactive=False)
-                gr.Examples([[path] for path in write_examples(os.path.join(folder, "examples"))], [picture])
+                paths = write_examples(os.path.join(folder, "examples"))
+                examples = gr.Dataset(
+                    components=[picture], samples=[[p] for p in paths], type="index", label="Examples"
+                )
         slider = gr.ImageSlider(
             label="Before and after; turn the wheel to zoom", max_height=800, interactive=False, buttons=["fullscreen"]
         )
@@ -182,7 +187,18 @@ def build(deblurrers, folder, max_megapixels):
             "writes."
         )
         results = [slider, empty]
-        start.click(deblur, [picture, model], results, api_name="deblur", concurrency_limit=1, show_progress_on=slider)
+        start.click(
+            deblur,
+            [picture, model],
+            results,
+            # The file as it was uploaded: gr.Image would open it, and encode many again.
+            preprocess=False,
+            api_name="deblur",
+            concurrency_limit=1,
+            show_progress_on=slider,
+        )
+        # Not gr.Examples: it makes the picture anew for a session, without what _refuse_addresses did to it.
+        examples.click(paths.__getitem__, examples, picture, queue=False, api_visibility="private")
         # An old result beside a new photograph would mislead.
         picture.change(
             lambda: (None, gr.DownloadButton("Download", value=None, interactive=False)),
@@ -194,18 +210,17 @@ def build(deblurrers, folder, max_megapixels):
     return page
 
 
-def _hand_on_files(picture):
-    """Makes a gr.Image give the path of the uploaded file; it would open the file, and encode many again."""
-    # Not a subclass: Gradio writes a .pyi beside the source of those.
+def _refuse_addresses(picture):
+    """Keeps the server from fetching http://..., which Gradio does where one is sent in place of an upload."""
+    # Not a subclass: Gradio writes a .pyi file beside the source of those.
     cache = picture.async_move_resource_to_block_cache
 
-    async def refuse_addresses(path):
+    async def cache_file(path):
         if str(path).lower().startswith(("http:", "https:")):
             raise _shown("addresses are not fetched; upload the file")
         return await cache(path)
 
-    picture.async_move_resource_to_block_cache = refuse_addresses
-    picture.preprocess = lambda payload: payload and payload.path
+    picture.async_move_resource_to_block_cache = cache_file
 
 
 def _shown(error):
