@@ -766,7 +766,7 @@ def test_deblur_refuses_and_reports(trained_run, tmp_path, capfd):
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     model = ["--model", str(trained_run)]
     assert main(["deblur", path, "--out", str(tmp_path), *model]) == 1
-    assert "would overwrite an input" in capfd.readouterr().err
+    assert "would lie beside the input" in capfd.readouterr().err
     assert main(["deblur", path, "--out", str(tmp_path / "o"), "--branches", *model]) == 1
     assert "--branches draws pictures of photographs" in capfd.readouterr().err
     assert main(["deblur", str(tmp_path), "--out", str(tmp_path / "o"), *model]) == 1

@@ -27,7 +27,7 @@ from tfdeblur.runner import progress, say
 SEGMENT = 24  # frames; what a kill costs at most, and the distance of the result's key frames
 
 # Codec -> (encoder, its options). Without B-frames packets come in the order in which they are shown, so that segments
-# can be joined. On frames of GoPro at 1280x720 the luma of results was 45.5, 48.6, 50.3 and 49.4 dB from what went in.
+# can be joined. On GoPro's frames at 1280x720 the luma of results was 45.5, 48.6, 50.3 and 49.4 dB from what went in.
 ENCODERS = {
     "h264": ("libx264", {"crf": "16", "bf": "0", "x264-params": "stitchable=1"}),
     "hevc": ("libx265", {"crf": "16", "x265-params": "bframes=0:log-level=none"}),
