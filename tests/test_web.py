@@ -26,7 +26,7 @@ import pytest
 
 import tfdeblur
 from tfdeblur.cli.main import main
-from tfdeblur.data.images import decode_image, read_image, write_image
+from tfdeblur.data.images import decode_photograph, read_image, write_image
 from tfdeblur.data.photographs import photograph
 from tfdeblur.errors import DeblurError
 
@@ -103,7 +103,9 @@ class Session:
         if last.startswith("error"):
             return data["error"]
         (before, after), button = data
-        pictures = [decode_image(self.http.get(f"file={p['path']}").content, p["path"]) for p in (before, after)]
+        pictures = [
+            decode_photograph(self.http.get(f"file={p['path']}").content, p["path"]).as_8_bit() for p in (before, after)
+        ]
         return (*pictures, os.path.basename(button["value"]["path"]))
 
     def deblur(self, there, model):
@@ -548,7 +550,7 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
     before, after = page.result("cat photo_deblurred.png")
     assert before[:2] == after[:2] == (451, 300)  # all pixels
     read = read_image(tmp_path / "cat photo.jpg")
-    np.testing.assert_array_equal(decode_image(before[2], "before"), read)
+    np.testing.assert_array_equal(decode_photograph(before[2], "before").as_8_bit(), read)
     assert after[2] == (tmp_path / "cat photo.png").read_bytes()
 
     handle, shown = page.find("[data-testid=slider]")[0], page.find("img[data-testid=imageslider-image]")[1]
@@ -585,13 +587,13 @@ def test_a_photograph_is_dropped_chosen_or_pasted_and_errors_are_shown(serve, br
     page.shows("clock_motion.png")
     page.deblur()
     _, after = page.result("clock_motion_deblurred.png")
-    np.testing.assert_array_equal(decode_image(after[2], "after"), 255 - photograph("clock_motion.png"))
+    np.testing.assert_array_equal(decode_photograph(after[2], "after").as_8_bit(), 255 - photograph("clock_motion.png"))
     for name, value in (("pasted.png", 20), ("again.png", 30)):  # each in the place of the one before
         page.hand_over("paste", tmp_path / name)
         page.deblur()
         _, after = page.result(f"{name[:-4]}_deblurred.png")
         assert after[:2] == (40, 30)
-        assert (decode_image(after[2], "after") == 255 - value).all()
+        assert (decode_photograph(after[2], "after").as_8_bit() == 255 - value).all()
     page.remove()
     page.until(lambda: not page.download(), "end of the old result")
 
@@ -617,4 +619,4 @@ def test_who_waits_sees_the_place_in_the_queue(serve, browse, tmp_path):
     for number, window in enumerate(windows):
         page.driver.switch_to.window(window)
         _, after = page.result(f"{number}_deblurred.png")
-        assert (decode_image(after[2], "after") == 255 - number).all()
+        assert (decode_photograph(after[2], "after").as_8_bit() == 255 - number).all()
