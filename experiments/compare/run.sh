@@ -8,20 +8,21 @@ set -eu
 workdir=$1
 tfdeblur=${TFDEBLUR:-tfdeblur}
 
-train() { # NAME CONFIG [FLAGS]
-    name=$1 config=$2
-    shift 2
+train() { # NAME CONFIG STEPS [FLAGS]
+    name=$1 config=$2 steps=$3
+    shift 3
     echo "== $name"
-    $tfdeblur train --config "compare/$config" --workdir "$workdir/$name" --cache_dir "$workdir/cache" \
-        --precision float32 "$@"
+    $tfdeblur train --config "$config" --workdir "$workdir/$name" --cache_dir "$workdir/cache" --precision float32 \
+        --config.batch_size=4 --config.augmentation=flips --config.steps="$steps" --config.checkpoint_every=200 \
+        --config.log_every=10 --config.image_every=200 "$@"
 }
 
-train madn madn
-train two_way two_way
-train improved_deblurgan improved_deblurgan
-train structures_guided structures_guided
-train mprnet egnet:base
-train egnet egnet --config.base="$workdir/mprnet"
+train madn madn/demo 1200 --config.widths='(16, 32, 64)'
+train two_way two_way/embedded 1200
+train improved_deblurgan improved_deblurgan/embedded 1200 --config.constant_steps=600 --config.critic_batches=same
+train structures_guided structures_guided/embedded 1200 --config.constant_steps=600
+train mprnet egnet/embedded:base 600
+train egnet egnet/embedded:egn 600 --config.base="$workdir/mprnet"
 
 $tfdeblur report "$workdir/madn" "$workdir/improved_deblurgan" "$workdir/two_way" "$workdir/structures_guided" \
     "$workdir/egnet" --out "$workdir/report"
