@@ -24,7 +24,7 @@ from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.photographs import photograph
 from tfdeblur.errors import DeblurError
 from tfdeblur.export import calibration_crops, export_for_runtime, export_saved_model
-from tfdeblur.inference import Deblurrer
+from tfdeblur.inference import Deblurrer, restore_batch
 
 MPRNET = {"width": 8, "width_step": 4, "orsnet_step": 4, "num_cabs": 1, "reduction": 2}
 NARROW = {
@@ -37,6 +37,7 @@ NARROW = {
     "egnet": {**MPRNET, "egn_width": 8, "num_egms": 1},
     "egnet_ensemble": {"base": "mprnet", "base_arguments": MPRNET, "fuse_width": 4},
 }
+HALF_A_MINUTE = {"mprnet", "egnet", "egnet_ensemble"}
 SIZE = (48, 64)
 EXTRA = {"onnx": ("tf2onnx", "onnxruntime"), "openvino": ("openvino", "nncf")}
 
@@ -47,6 +48,14 @@ def lively(net):
     weights = [w + rng.normal(0, 0.1, w.shape).astype(w.dtype) if w.dtype.kind == "f" else w for w in net.get_weights()]
     net.set_weights(weights)
     return net
+
+
+def expected_of(deblurrer, image):
+    """What the network makes of an image, operation by operation.
+
+    Not `restore`: on row 1, oneDNN's fused kernels move its results by up to 2e-3 (structures_guided), see below.
+    """
+    return restore_batch(deblurrer.net, tf.constant(image[None]))[0].numpy()
 
 
 def deblurrer_of(system):
@@ -119,14 +128,17 @@ def is_built_in(model):
 # ---------------------------------------------------------------------------------------- every system, each runtime
 
 
-@pytest.mark.parametrize("system", NARROW)
+@pytest.mark.parametrize(
+    "system", [pytest.param(name, marks=pytest.mark.slow if name in HALF_A_MINUTE else ()) for name in NARROW]
+)
 def test_tflite(system, tmp_path):
     deblurrer = deblurrer_of(system)
     export_for_runtime(deblurrer, tmp_path / "out", "tflite", SIZE)
     image = noise(*SIZE, 3)
-    expected = deblurrer.restore(image)
+    expected = expected_of(deblurrer, image)
     np.testing.assert_allclose(in_runtime("tflite", tmp_path / "out")(image[None])[0], expected, atol=1e-4)
     np.testing.assert_allclose(tfdeblur.load(tmp_path / "out").restore(image), expected, atol=1e-4)
+    np.testing.assert_allclose(deblurrer.restore(image), expected, atol=5e-3 if system == "structures_guided" else 1e-4)
     assert is_built_in((tmp_path / "out" / "model.tflite").read_bytes())
 
 
@@ -140,7 +152,7 @@ def test_any_size(system, runtime, tmp_path):
     run, loaded = in_runtime(runtime, tmp_path / "out"), tfdeblur.load(tmp_path / "out")
     for size in ((48, 64), (33, 50), (5, 17), (130, 9)):
         image = noise(*size, 3)
-        expected = deblurrer.restore(image)
+        expected = expected_of(deblurrer, image)
         np.testing.assert_allclose(run(image[None])[0], expected, atol=1e-4)
         np.testing.assert_allclose(loaded.restore(image), expected, atol=1e-4)
 
@@ -156,9 +168,17 @@ def test_int8_keeps_all_but_the_convolutions_in_float32(system, tmp_path):
     psnr = export_for_runtime(deblurrer, tmp_path / "out", "openvino", calibration=calibration)
     assert 20 < psnr < 70
     model = openvino.Core().read_model(tmp_path / "out" / "model.xml")
-    quantized = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
-    fed = {target.get_node().get_type_name() for node in quantized for target in node.output(0).get_target_inputs()}
-    assert quantized and {name for name in fed if "Convolution" not in name} <= {"Reshape", "Transpose"}
+    kinds = {"Convolution", "ConvolutionBackpropData", "GroupConvolution", "GroupConvolutionBackpropData"}
+    convolutions = [node for node in model.get_ordered_ops() if node.get_type_name() in kinds]
+    in_int8 = [node.input(0).get_source_output().get_node().get_type_name() == "FakeQuantize" for node in convolutions]
+    assert not in_int8[0] and not in_int8[-1] and np.mean(in_int8) > 0.5
+    fed = [
+        target.get_node()
+        for node in model.get_ops()
+        if node.get_type_name() == "FakeQuantize"
+        for target in node.output(0).get_target_inputs()
+    ]
+    assert {node.get_type_name() for node in fed} <= {*kinds, "ShapeOf"}
 
 
 # ----------------------------------------------------------------------------------------------- what is promised
@@ -218,17 +238,19 @@ def test_a_size_that_is_no_multiple_is_padded_inside(tmp_path):
 
 
 class Wide(tf.Module):
-    """Two convolutions; 14,000 weights, so that a file is mostly these."""
+    """Three convolutions; 40,000 weights, so that a file is mostly these."""
 
     size_multiple = 1
 
     def __init__(self):
         super().__init__()
-        self.kernels = [tf.Variable(noise(3, 3, *ends) / 9 - 1 / 18) for ends in ((3, 256), (256, 3))]
+        self.kernels = [tf.Variable(0.2 * noise(3, 3, *ends) - 0.1) for ends in ((3, 64), (64, 64), (64, 3))]
 
     def __call__(self, images):
-        x = tf.nn.conv2d(images, self.kernels[0], 1, "SAME")
-        return {"restored": images + tf.nn.conv2d(tf.nn.relu(x), self.kernels[1], 1, "SAME")}
+        x = images
+        for kernel in self.kernels:
+            x = tf.nn.conv2d(tf.nn.leaky_relu(x), kernel, 1, "SAME")
+        return {"restored": images + x}
 
 
 @pytest.mark.parametrize("runtime", ["tflite", "openvino"])
@@ -244,7 +266,7 @@ def test_float16_halves_the_file(runtime, tmp_path):
         difference = loaded.restore(image) - deblurrer.restore(image)
         assert np.abs(difference).max() < (5e-3 if float16 else 1e-5)
         assert psnr == loaded.metadata.get("psnr_to_float32")
-        assert 50 < psnr < 100 if float16 else psnr is None
+        assert 50 < psnr < 90 if float16 else psnr is None
     assert 0.45 < sizes[True] / sizes[False] < 0.65
 
 
@@ -256,10 +278,10 @@ def test_int8_is_a_quarter_of_the_file_and_near_the_float32_results(tmp_path):
     export_for_runtime(deblurrer, tmp_path / "float32", "openvino")
     psnr = export_for_runtime(deblurrer, tmp_path / "int8", "openvino", calibration=calibration)
     sizes = [os.path.getsize(tmp_path / name / "model.bin") for name in ("int8", "float32")]
-    assert sizes[0] / sizes[1] < 0.35
+    assert sizes[0] / sizes[1] < 0.4
     difference = tfdeblur.load(tmp_path / "int8").restore(calibration[0][0]) - deblurrer.restore(calibration[0][0])
     assert psnr == pytest.approx(-10 * np.log10(np.mean(difference**2)), abs=0.01)
-    assert 40 < psnr < 70
+    assert 30 < psnr < 60
 
 
 # ----------------------------------------------------------------------------------------------- what is refused

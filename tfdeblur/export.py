@@ -100,7 +100,8 @@ def export_for_runtime(deblurrer, out, runtime, size=None, float16=False, calibr
             )
         if exact:
             return None
-        metadata["psnr_to_float32"] = float(-10 * np.log10(np.mean([np.mean(x**2) for x in differences])))
+        error = np.mean([np.mean(x**2) for x in differences])
+        metadata["psnr_to_float32"] = float(-10 * np.log10(max(error, 1e-12)))  # no infinity: JSON has none
         return metadata["psnr_to_float32"]
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 
 import numpy as np
 
@@ -92,7 +93,9 @@ def _write_tflite(module, folder, float16):
 
 
 def _load_tflite(path):
-    interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
+    with _quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # row 2's TensorFlow says that it will be a package of its own one day
+        interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
     run = interpreter.get_signature_runner()
     _, height, width, _ = run.get_input_details()["blurred"]["shape"]
 
@@ -149,25 +152,49 @@ def _write_openvino(module, folder, float16, calibration):
 
 
 def _int8(model, calibration):
-    """The model with its convolutions in int8.
+    """The model with its convolutions in int8, less those that come first after the input and last before the output.
 
-    All else stays in float32: attention and softmax, which need it, and the sums of residuals, which would lose 0.1 dB
-    (experiments/runtimes.md).
+    All else stays in float32, too: attention and softmax, normalisation, and the sums of residuals. What each would
+    cost is in experiments/runtimes.md.
     """
     nncf = _installed("nncf", "openvino")
     nncf.set_log_level(logging.ERROR)
-    float32 = {operation.get_type_name() for operation in model.get_ops()} - _IN_INT8
+    ends = _next_convolutions(model.inputs[0], _consumers) | _next_convolutions(model.outputs[0], _sources)
+    other_types = {operation.get_type_name() for operation in model.get_ops()} - _CONVOLUTIONS
     with contextlib.redirect_stdout(sys.stderr):  # its progress
         return nncf.quantize(
             model,
             nncf.Dataset(calibration),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(calibration),
-            ignored_scope=nncf.IgnoredScope(types=sorted(float32), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=sorted(ends), types=sorted(other_types), validate=False),
         )
 
 
-_IN_INT8 = {"Convolution", "ConvolutionBackpropData", "GroupConvolution", "GroupConvolutionBackpropData"}
+_CONVOLUTIONS = {"Convolution", "ConvolutionBackpropData", "GroupConvolution", "GroupConvolutionBackpropData"}
+
+
+def _next_convolutions(end, neighbours):
+    """Names of the convolutions that are reached from an end of the model without passing another one."""
+    found, seen, waiting = set(), set(), [end.get_node()]
+    while waiting:
+        for node in neighbours(waiting.pop()):
+            name = node.get_friendly_name()
+            if name not in seen:
+                seen.add(name)
+                if node.get_type_name() in _CONVOLUTIONS:
+                    found.add(name)
+                elif node.get_type_name() != "ShapeOf":  # sizes, no values of pixels
+                    waiting.append(node)
+    return found
+
+
+def _consumers(node):
+    return [target.get_node() for output in node.outputs() for target in output.get_target_inputs()]
+
+
+def _sources(node):
+    return [value.get_source_output().get_node() for value in node.inputs()]
 
 
 def _load_openvino(path):
