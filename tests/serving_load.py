@@ -119,10 +119,12 @@ def main():
     cases = requests(deblurrer.restore, serving.MAX_PIXELS)
     for files, _ in cases.values():
         answers(served, files)
-    before = _rss()
+    before, worked = _rss(), time.process_time()
     lines = report(*(result := drive(served, cases, arguments.threads, arguments.seconds)))
+    worked = (time.process_time() - worked) / sum(map(len, result[0].values()))
     print(f"{STACK}, {os.cpu_count()} cores, {arguments.config}, {arguments.threads} threads", *lines, sep="\n")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"processor: {worked:.2f} s a request")
     print(f"memory: {before / 1e6:.0f} MB before, {peak / 1e6:.0f} MB at most, {_rss() / 1e6:.0f} MB after")
     return 1 if result[1] else 0
 
