@@ -45,6 +45,8 @@ setup(
         "openvino": ["openvino", "nncf>=3"],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],
+        # One version for both rows; it wants pillow < 13 and pyarrow < 26, on row 2 numpy < 2.5 and protobuf < 7, too.
+        "beam": ["apache-beam>=2.77,<3"],
         # PyAV brings FFmpeg along; 17 is the last one for Python 3.10, 19 is for 3.12 and newer.
         "video": ["av>=17,<20"],
         # dill: tensorflow_datasets.testing imports it; av: the tests of [video] always run.
