@@ -34,6 +34,8 @@ setup(
         ],
         # The command `tfds` imports both at once; our own `tfdeblur prepare` needs neither.
         "tfds": ["apache-beam", "mlcroissant"],
+        # One version for both rows; it wants pillow < 13 and pyarrow < 26, on row 2 numpy < 2.5 and protobuf < 7, too.
+        "beam": ["apache-beam>=2.77,<3"],
         "test": ["dill", "packaging", "pytest", "pytest-xdist", "ruff"],  # dill: tensorflow_datasets.testing imports it
     },
     packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
