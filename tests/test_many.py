@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tfdeblur
 from tfdeblur.cli.main import main
 from tfdeblur.compat import tf
 from tfdeblur.data.images import read_image, write_image
@@ -302,6 +303,7 @@ def test_another_file_system(many, photographs, negative, tmp_path, capsys):
 def test_without_beam_the_extra_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     monkeypatch.delitem(sys.modules, "tfdeblur.many", raising=False)
+    monkeypatch.delattr(tfdeblur, "many", raising=False)
     assert main(arguments(tmp_path, tmp_path / "out", tmp_path)) == 1
     assert "pip install 'tfdeblur[beam]'" in capsys.readouterr().err
 
