@@ -1,5 +1,6 @@
 """Reading, measuring, listing and writing image files; every file here is made by the test."""
 
+import functools
 import io
 import os
 import stat
@@ -316,6 +317,7 @@ def read(folder, data, name="a.img"):
     return read_photograph(folder / name)
 
 
+@functools.cache  # it holds the time at which it was made
 def srgb():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -548,10 +550,13 @@ def test_cmyk_becomes_rgb_and_says_so(tmp_path):
         assert photograph.icc_profile is None and len(photograph.notes) == 1 and "CMYK" in photograph.notes[0]
 
 
-def test_a_profile_of_another_colour_space_is_left_out(tmp_path):
+def test_a_profile_of_another_colour_space_is_left_out(tmp_path, capfd):
     photograph = read(tmp_path, encoded(RED_THEN_BLUE, "png", icc_profile=grey_profile()))
     assert photograph.icc_profile is None and "profile" in photograph.notes[0]
     assert read(tmp_path, encoded(RED_THEN_BLUE, "png", icc_profile=srgb())).notes == ()
+    odd = bytes(16) + b"RGB " + bytes(300)
+    assert read(tmp_path, encoded(RED_THEN_BLUE, "png", icc_profile=odd)).icc_profile == odd
+    assert capfd.readouterr().err == ""  # of libpng, which knows profiles
 
 
 @pytest.mark.parametrize("kind", ["tiff", "webp", "mpo", "png"])
