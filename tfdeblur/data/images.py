@@ -24,8 +24,8 @@ from tfdeblur.errors import DeblurError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # The largest image that is decoded: above what cameras give (400 megapixels by pixel shift), and 2 GB while PIL
-# decodes it. What claims to be larger is refused from its header. PIL itself refuses WebP and 8-bit TIFF from 179
-# megapixels on, by a limit for the whole process, which is not ours to change.
+# decodes it. What claims to be larger is refused from its header. PIL itself refuses 8-bit TIFF from 179 megapixels on
+# (and WebP since version 13), by a limit for the whole process, which is not ours to change.
 MAX_PIXELS = 2**29
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
