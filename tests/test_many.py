@@ -101,12 +101,15 @@ def test_a_second_call_does_what_is_left(many, photographs, negative, tmp_path, 
     assert results(out)["empty.png"] == results(out)["a.png"]
 
 
-def test_what_killed_calls_left_is_no_result_and_goes(many, photographs, negative, tmp_path):
-    out = tmp_path / "out"
+def test_what_killed_calls_left_is_no_result_and_goes(many, photographs, negative, tmp_path, monkeypatch):
+    out, seen = tmp_path / "out", []
     left = out / many.WORK / "0a1b2c3d" / "tmp1"
     left.mkdir(parents=True)
     (left / "a.png").write_bytes(b"half of a result")
+    load = many.load
+    monkeypatch.setattr(many, "load", lambda *given: seen.append(left.exists()) or load(*given))
     main(arguments(photographs, out, negative))
+    assert seen == [False]  # gone before the work began
     assert len(results(out)) == 4 and b"half of a result" not in results(out).values()
     assert not (out / many.WORK).exists()
 
