@@ -208,6 +208,14 @@ def test_a_pipeline_that_fails_is_one_line(many, photographs, negative, tmp_path
     assert not (tmp_path / "out" / many.WORK).exists()
 
 
+def test_a_pipeline_that_is_cancelled_has_failed(many, photographs, negative, tmp_path, monkeypatch, capsys):
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import RunnerResult
+
+    monkeypatch.setattr(RunnerResult, "state", property(lambda self: "CANCELLED"))
+    assert main(arguments(photographs / "a.png", tmp_path / "out", negative)) == 1
+    assert "the pipeline failed: it ended as CANCELLED" in capsys.readouterr().err
+
+
 def test_beams_options_are_no_inputs(many, photographs, negative, tmp_path, monkeypatch):
     seen = []
     options = many.PipelineOptions
@@ -216,6 +224,14 @@ def test_beams_options_are_no_inputs(many, photographs, negative, tmp_path, monk
     assert main(arguments(photographs / "a.png", tmp_path / "out", negative, "--", *beam_options)) == 0
     assert seen[-3:] == beam_options
     assert letters(tmp_path / "out") == []
+
+
+def test_beam_tells_of_options_that_it_does_not_take(many, photographs, negative, tmp_path, caplog, capsys):
+    main(arguments(photographs / "a.png", tmp_path / "out", negative, "--", "--direct_nun_workers=2"))
+    assert "Discarding unparseable args: ['--direct_nun_workers=2']" in caplog.text
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments(photographs, tmp_path / "out", negative, "--", "--direct_num_workers=x"))
+    assert "argument --direct_num_workers: invalid int value: 'x'" in capsys.readouterr().err
 
 
 def test_more_inputs_than_are_read_at_once(many, negative, tmp_path, monkeypatch):

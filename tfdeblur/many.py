@@ -33,6 +33,7 @@ try:
     from apache_beam.metrics import Metrics, MetricsFilter
     from apache_beam.ml.inference.base import ModelHandler, RunInference
     from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineState
 except ImportError as missing:
     raise DeblurError(f"--runner needs Apache Beam ({missing}): pip install 'tfdeblur[beam]'") from missing
 
@@ -154,18 +155,12 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
     Raises:
       DeblurError: another call works in `out`, or the pipeline failed as a whole.
     """
+    pipeline = _pipeline(runner_name, options)
     out, model = _absolute(out), _absolute(model)
     letters = [{"input": None, "reason": line} for line in failures]
     with _workspace(out) as work:
         # Through a file: a cluster takes a pipeline of a few megabytes, not a list of a million names.
         positions = _write_inputs(jobs, work)
-        if runner_name.lower() in ("direct", "directrunner"):
-            options = [*_DIRECT_OPTIONS, *options]
-            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # tracebacks of what is told below
-        try:
-            pipeline = beam.Pipeline(runner_name, PipelineOptions(options))
-        except ValueError as error:
-            raise DeblurError(f"--runner={runner_name}: {error}") from error
         try:
             (
                 pipeline
@@ -181,6 +176,8 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
             with _progress([job[1] for job in jobs]):
                 result = pipeline.run()
                 result.wait_until_finish()
+            if result.state != PipelineState.DONE:
+                raise RuntimeError(f"it ended as {result.state}")
         except Exception as error:  # each runner has its own
             *_, line = ["", *filter(None, map(str.strip, str(error).splitlines()))]
             if "KeyboardInterrupt" in line:
@@ -198,6 +195,18 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
             runner.say(f"{count} photograph{'s' if count > 1 else ''}: {name.removeprefix(_NOTE)}")
     letters = _read_letters(out)
     return {"restored": counts["restored"], "skipped": counts["skipped"], "failed": len(letters)}, letters
+
+
+def _pipeline(runner_name, options):
+    direct = runner_name.lower() in ("direct", "directrunner")
+    parsed = PipelineOptions([*(_DIRECT_OPTIONS if direct else ()), *options])
+    parsed.get_all_options()  # Beam warns of options that it does not know, and exits where a value is wrong
+    if direct:
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # or tracebacks stand above the line that tells
+    try:
+        return beam.Pipeline(runner_name, parsed)
+    except ValueError as error:
+        raise DeblurError(f"--runner={runner_name}: {error}") from error
 
 
 # ----------------------------------------------------------------------------------------------- files
