@@ -35,7 +35,7 @@ ARROWS = {
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,
-    "benchmark": _BESIDE_RUNNER | {"info"},
+    "benchmark": _BESIDE_RUNNER | {"info", "runtimes"},
     "report": _BESIDE_RUNNER,
     "comparison": _BESIDE_RUNNER | {"info", "report"},
     "study": {"data"},

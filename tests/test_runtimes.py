@@ -17,6 +17,7 @@ import pytest
 import tfdeblur
 from tests.conftest import toy_generator
 from tfdeblur import runtimes
+from tfdeblur.cli import benchmark as benchmark_command
 from tfdeblur.cli import deblur as deblur_command
 from tfdeblur.cli import export as export_command
 from tfdeblur.compat import tf
@@ -450,3 +451,21 @@ def test_int8_on_the_command_line(trained_run, tmp_path, capsys):
     assert sys.modules["openvino_telemetry"] is None  # nobody is told
     assert export_command.main([*arguments, f"--int8={tmp_path / 'nothing'}"]) == 1
     assert f"{tmp_path / 'nothing'}: no such folder" in capsys.readouterr().err
+
+
+def test_benchmark_of_exports(trained_run, capsys):
+    argv = ["exports", "--model", str(trained_run), "--size=32x48", "--rounds=1"]
+    assert benchmark_command.main([*argv, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["runtimes"]
+    assert set(told) == {"tensorflow", "tflite", "onnx", "openvino", "openvino int8"}
+    assert told["tensorflow"]["speed"] == 1 and told["tensorflow"]["psnr"] is None
+    assert told["tflite"]["seconds"] > 0 and not (told["tflite"]["psnr"] or 200) < 90
+    for name, extra in (("onnx", "onnx"), ("openvino", "openvino"), ("openvino int8", "openvino")):
+        if "error" in told[name]:
+            assert f"tfdeblur[{extra}]" in told[name]["error"]
+        elif name.endswith("int8"):
+            assert 20 < told[name]["psnr"] < 80
+        else:
+            assert not (told[name]["psnr"] or 200) < 90
+    assert benchmark_command.main(argv) == 0
+    assert "48x32" in capsys.readouterr().out

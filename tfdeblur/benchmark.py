@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import glob
+import math
 import os
 import re
 import resource
@@ -13,17 +14,20 @@ import time
 
 import numpy as np
 
-from tfdeblur import systems
+from tfdeblur import runtimes, systems
 from tfdeblur.compat import precision, profiled_planes, tf
 from tfdeblur.data import prepared
 from tfdeblur.data.images import write_image
-from tfdeblur.data.photographs import photograph
+from tfdeblur.data.photographs import TEST, TRAIN, photograph
 from tfdeblur.data.pipeline import batches, make_batch
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.sources import folder_pairs, silent
 from tfdeblur.data.store import open_store
+from tfdeblur.errors import DeblurError
+from tfdeblur.export import export_for_runtime
 from tfdeblur.inference import Deblurrer, restore_batch
 from tfdeblur.info import multiply_accumulates_of
+from tfdeblur.ops.geometry import mirror_index
 from tfdeblur.ops.ranges import uint8_to_01
 from tfdeblur.tiles import GRID
 
@@ -159,6 +163,65 @@ def seams(deblurrer, images, tile, overlaps):
         for level in (8, 4, 2, 1, 0.5)
     }
     return {"tile": tile, "levels": told, "reach": reach}
+
+
+def exports(deblurrer, size, rounds):
+    """Times a network in each runtime that is installed, one call after another in turn, on a photograph.
+
+    Args:
+      deblurrer: a Deblurrer with a network.
+      size: (height, width) of the photograph, which is cropped or mirrored to it.
+      rounds: timed calls.
+
+    Returns:
+      {"size", "runtimes": {name: {"seconds": median, "speed": TensorFlow's seconds over these, "psnr": in dB, of the
+      result to TensorFlow's; None where they are equal} or {"error": why there is no such export}}}.
+    """
+    images = [uint8_to_01(photograph(name))[None] for name in (*TEST, *TRAIN)]
+    image = images[0]
+    for axis, length in ((1, size[0]), (2, size[1])):
+        image = tf.gather(image, mirror_index(image.shape[axis], length), axis=axis)[:, : size[0], : size[1]]
+    run = {"tensorflow": tf.function(lambda x: restore_batch(deblurrer.net, x))}
+    errors = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("tflite", "onnx", "openvino", "openvino int8"):
+            out, (runtime, *int8) = os.path.join(folder, name), name.split()
+            options = {"size": size} if runtime == "tflite" else {}
+            if int8:
+                options["calibration"] = [x[:, :256, :256].numpy() for x in images[len(TEST) :]]
+            try:
+                export_for_runtime(deblurrer, out, runtime, **options)
+                run[name] = runtimes.load(runtime, out)
+            except DeblurError as error:
+                errors[name] = str(error)
+        results = {name: function(image).numpy() for name, function in run.items()}  # the first call is slower
+        times = collections.defaultdict(list)
+        for _ in range(rounds):
+            for name, function in run.items():
+                times[name].append(_seconds(function, (image,)))
+    told = {}
+    for name in run:
+        error = float(np.mean((results[name] - results["tensorflow"]) ** 2))
+        told[name] = {
+            "seconds": statistics.median(times[name]),
+            "speed": statistics.median(times["tensorflow"]) / statistics.median(times[name]),
+            "psnr": -10 * math.log10(error) if error else None,
+        }
+    told |= {name: {"error": error} for name, error in errors.items()}
+    return {"size": list(size), "runtimes": told}
+
+
+def exports_table(result):
+    """The result of `exports` as text."""
+    height, width = result["size"]
+    lines = [f"{width}x{height}, the median of calls in turn; the speed as a multiple of TensorFlow's"]
+    for name, told in result["runtimes"].items():
+        if "error" in told:
+            lines.append(f"{name:14} {told['error']}")
+            continue
+        difference = f", {told['psnr']:.1f} dB from TensorFlow's result" if told["psnr"] else ""
+        lines.append(f"{name:14} {told['seconds']:.3f} s, {told['speed']:.2f}{difference}")
+    return "\n".join(lines)
 
 
 def training(config, policy, rounds, xla=False, profile=False):

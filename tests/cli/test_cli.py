@@ -534,7 +534,7 @@ def test_benchmark_tells_which_operations_take_the_time(capsys):
 
 
 def test_benchmark_needs_to_know_what(capsys):
-    fails(capsys, ["benchmark"], "training, inference, input, restoring or seams")
+    fails(capsys, ["benchmark"], "training, inference, input, restoring, exports or seams")
 
 
 def test_the_papers_crop_fits_the_embedded_photographs():

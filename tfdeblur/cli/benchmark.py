@@ -8,13 +8,15 @@ from absl import flags
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
-SUMMARY = """WHAT is training, inference, input, restoring or seams. The first two print seconds, megapixels per second
-and the fraction of the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in turn with it.
-Training takes crop and batch from the configuration and leaves the data pipeline out. Input prints how many pairs of
-crops a second the data pipeline gives, with and without the configuration's targets (pyramid, gradient maps), beside
-plain PNG decoding in the same run; on made-up frames of 1280x720, or on --data_dir. Restoring restores one image of
---size as deblur does, in tiles where it does not fit, and prints time and memory. Seams compares what --model makes of
-images (files behind WHAT) in tiles of --tile with what it makes of them whole."""
+SUMMARY = """WHAT is training, inference, input, restoring, seams or exports. The first two print seconds, megapixels
+per second and the fraction of the machine's convolution peak: one large 3x3 convolution with bias and ReLU, timed in
+turn with it. Training takes crop and batch from the configuration and leaves the data pipeline out. Input prints how
+many pairs of crops a second the data pipeline gives, with and without the configuration's targets (pyramid, gradient
+maps), beside plain PNG decoding in the same run; on made-up frames of 1280x720, or on --data_dir. Restoring restores
+one image of --size as deblur does, in tiles where it does not fit, and prints time and memory. Seams compares what
+--model makes of images (files behind WHAT) in tiles of --tile with what it makes of them whole. Exports times --model,
+or a network of --config with initial weights, in each runtime that `tfdeblur export --format` writes for and that is
+installed."""
 
 _MOST_OPERATIONS = 12  # lines of --profile
 
@@ -22,7 +24,7 @@ _MOST_OPERATIONS = 12  # lines of --profile
 def _define(values, argv):
     common.define_config(values, argv, default="madn/gopro")
     common.define_precision(values)
-    flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference and restoring.", flag_values=values)
+    flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference, restoring and exports.", flag_values=values)
     common.define_restoring(values)
     common.define_model(values)
     flags.DEFINE_list("overlaps", "32,64,96,128,160", "For seams: what tiles of --tile share.", flag_values=values)
@@ -48,9 +50,11 @@ def _define(values, argv):
 def _run(values, arguments):
     if arguments[:1] == ["seams"] and len(arguments) > 1:
         return _seams(values, arguments[1:])
-    if arguments not in (["training"], ["inference"], ["input"], ["restoring"]):
+    if arguments not in (["training"], ["inference"], ["input"], ["restoring"], ["exports"]):
         said = " ".join(arguments) or "nothing"
-        raise DeblurError(f"{said} to benchmark: write training, inference, input, restoring or seams IMAGE...")
+        raise DeblurError(
+            f"{said} to benchmark: write training, inference, input, restoring, exports or seams IMAGE..."
+        )
     size = common.parse_size(values.size)
 
     from tfdeblur import benchmark, runner
@@ -59,6 +63,10 @@ def _run(values, arguments):
     if arguments == ["input"]:
         result = benchmark.input_pipeline(values.config, values.batch_size or 16, values.rounds, values.data_dir)
         print(json.dumps(result, indent=2) if values.json else benchmark.input_table(result))
+        return 0
+    if arguments == ["exports"]:
+        result = benchmark.exports(_deblurrer(values), size, values.rounds)
+        print(json.dumps(result, indent=2) if values.json else benchmark.exports_table(result))
         return 0
     policy = runner.resolve_precision(values.precision, training=arguments == ["training"])
     runner.say(f"{values.config.system} on {runner.device()}")
@@ -86,6 +94,16 @@ def _run(values, arguments):
     for kind, share in list(result.get("operations", {}).items())[:_MOST_OPERATIONS]:
         print(f"{share:6.1%}  {kind}")
     return 0
+
+
+def _deblurrer(values):
+    """--model; without one the network of --config with initial weights."""
+    from tfdeblur import inference, runner, systems
+
+    if values.model:
+        return inference.load(values.model, weights=values.weights)
+    runner.check_config(values.config)
+    return inference.Deblurrer.of_network(systems.build_from(values.config), {"config": values.config.to_dict()})
 
 
 def _seams(values, paths):
