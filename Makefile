@@ -1,4 +1,4 @@
-# make test | test-slow | demo | compare | lint | wheel [PYTHON=python3.12] [VENV=.venv-row2]
+# make test | test-slow | test-extras | demo | compare | lint | wheel [PYTHON=python3.12] [VENV=.venv-row2]
 # The first call builds VENV from PYTHON, later calls only run.
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ CONSTRAINTS := constraints/row$(ROW).txt
 # means a venv that is missing, half installed or another Python's, and it is built from scratch.
 STAMP := $(VENV)/installed-$(MINOR)
 
-.PHONY: test test-slow demo compare lint wheel
+.PHONY: test test-slow test-extras demo compare lint wheel
 
 # Two processes: the time goes into tracing, which is Python. A class stays in one, for its fixtures.
 test: $(STAMP)
@@ -24,6 +24,14 @@ test: $(STAMP)
 # 5 is pytest's word for "no test is marked slow", which is no failure.
 test-slow: $(STAMP)
 	$(VENV)/bin/python -m pytest -m slow -n 2 --dist loadscope || test $$? -eq 5
+
+# What is skipped where the extras are missing, quick and slow. Row 1, where one environment holds them all; Debian's
+# chromium and chromium-driver have to be there for the tests in a browser.
+test-extras: $(STAMP)
+	$(VENV)/bin/python -m pip install -qq --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS) \
+		--editable '.[test,beam,onnx,openvino,web]' playwright selenium tensorflow-serving-api
+	$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "slow or not slow" tests/cli/test_web.py tests/test_many.py \
+		tests/test_runtimes.py tests/test_serving_page.py tests/test_study.py tests/test_web.py
 
 demo: $(STAMP)
 	$(VENV)/bin/tfdeblur demo --out runs/demo
