@@ -32,16 +32,19 @@ def many():
     logging.getLogger("apache_beam").setLevel(logging.NOTSET)
 
 
-@pytest.fixture(scope="session")
-def negative(tmp_path_factory):
-    """An export whose results are the negatives of its inputs."""
-    folder = tmp_path_factory.mktemp("negative") / "model"
+def export_of(function, folder):
+    """An export whose results are a function of its inputs."""
     module = tf.Module()
     signature = [tf.TensorSpec([None, None, None, 3])]
-    module.restore = tf.function(lambda images: {"restored": 1.0 - images}, input_signature=signature)
+    module.restore = tf.function(lambda images: {"restored": function(images)}, input_signature=signature)
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.restore})
     (folder / "tfdeblur.json").write_text('{"config": {}, "precision": "float32"}')
     return folder
+
+
+@pytest.fixture(scope="session")
+def negative(tmp_path_factory):
+    return export_of(lambda images: 1.0 - images, tmp_path_factory.mktemp("negative") / "model")
 
 
 @pytest.fixture
@@ -159,6 +162,29 @@ def test_keep_format_and_side_by_side_are_those_of_deblur(many, photographs, neg
     main(arguments(photographs, tmp_path / "out", negative, *more))
     assert "b.jpg" in results(tmp_path / "out")
     assert results(tmp_path / "out") == results(tmp_path / "plain")
+
+
+def test_the_options_of_restoring_reach_the_workers(many, tmp_path, capsys):
+    """A model that sees the whole image, which tiles therefore change."""
+    mean = export_of(lambda x: tf.ones_like(x) * tf.reduce_mean(x, [1, 2], keepdims=True), tmp_path / "model")
+    image = np.random.default_rng(0).integers(0, 256, (40, 96, 3), np.uint8)
+    image[:, :48] //= 4
+    write_image(tmp_path / "a.png", image)
+    for name, flags in (("whole", []), ("tiles", ["--tile=64", "--overlap=0"])):
+        given = [str(tmp_path / "a.png"), "--model", str(mean), *flags, "--out", str(tmp_path / name)]
+        assert main(["deblur", *given]) == 0
+        assert main(["deblur", *given[:-1], str(tmp_path / f"{name} many"), "--runner=DirectRunner"]) == 0
+        assert results(tmp_path / f"{name} many") == results(tmp_path / name)
+    assert results(tmp_path / "tiles") != results(tmp_path / "whole")
+
+
+def test_videos_are_refused_and_photographs_done(many, photographs, negative, tmp_path, capsys):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"moving pictures")
+    argv = ["deblur", str(photographs / "a.png"), *arguments(clip, tmp_path / "out", negative)[1:]]
+    assert main(argv) == 1
+    assert f"{clip}: a video; restore it without --runner" in capsys.readouterr().err
+    assert list(results(tmp_path / "out")) == ["a.png"]
 
 
 def test_what_a_format_cannot_hold_is_told_with_a_count(many, tmp_path, negative, capsys):

@@ -78,7 +78,7 @@ def _run(values, arguments, beam_options=()):
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked, damaged = len(jobs) + len(failures), []
     videos = [job for job in jobs if _video_suffix(job[0])]
-    photographs = [job for job in jobs if job not in videos]
+    photographs = [job for job in jobs if not _video_suffix(job[0])]
     noun = ("file" if videos else "image") + ("s" if asked > 1 else "")
     if jobs:
         from tfdeblur import report, runner
