@@ -20,16 +20,17 @@ _BESIDE_RUNNER = _RUNNER | {"runner", "export", "tiles"}
 ARROWS = {
     "errors": set(),
     "compat": set(),
+    "native": set(),
     "ops": set(),
     "layers": {"ops"},
     "losses": {"ops"},
     "metrics": {"ops"},
-    "data": {"ops"},
+    "data": {"native", "ops"},
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
     "tiles": set(),
     "serving": {"ops"},
-    "runtimes": {"ops"},
+    "runtimes": {"native", "ops"},
     "inference": {"ops", "runtimes", "systems", "tiles", "training"},  # training: the format of its checkpoints
     "export": {"data", "inference", "ops", "runtimes", "serving", "systems"},  # data: images to calibrate int8 by
     "runner": _RUNNER,

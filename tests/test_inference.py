@@ -132,11 +132,29 @@ def test_16_bit_images_are_seen_in_0_to_1_and_rounded():
     assert np.unique(restored) == [6554]  # 6553.5
 
 
-def test_too_little_memory_is_one_line_that_names_the_size():
+OUT_OF_MEMORY = [
+    tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nlong story"),
+    tf.errors.AbortedError(
+        None, None, "Operation received an exception:Status: 1, message: could not create a primitive"
+    ),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+def test_too_little_memory_is_one_line_that_names_the_size(error):
     def fail(x):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nlong story")
+        raise error
 
     with pytest.raises(DeblurError, match="^7x5: too large for the memory"):
+        Deblurrer(fail).restore(np.zeros((5, 7, 3), np.uint8))
+
+
+def test_other_errors_of_tensorflow_are_not_taken_for_too_little_memory():
+    def fail(x):
+        raise tf.errors.InvalidArgumentError(None, None, "wrong")
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="wrong"):
         Deblurrer(fail).restore(np.zeros((5, 7, 3), np.uint8))
 
 

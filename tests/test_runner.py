@@ -1,7 +1,9 @@
 """Joining data, systems and metrics: what evaluation says, which flags mean something, what a training leaves."""
 
 import csv
+import errno
 import json
+import os
 import pathlib
 import runpy
 import shutil
@@ -368,6 +370,35 @@ def test_files_are_restored_and_a_bad_one_does_not_stop_the_others(tmp_path):
     out = tmp_path / "out" / "deep"
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "c.png"]
     np.testing.assert_array_equal(read_image(out / "c.png"), 2 * image)
+
+
+def test_a_full_disk_stops_what_cannot_be_written(tmp_path, monkeypatch):
+    for name in "abc":
+        write_image(str(tmp_path / f"{name}.png"), np.zeros((4, 4, 3), np.uint8))
+    jobs = [(str(tmp_path / f"{name}.png"), str(tmp_path / "out" / f"{name}.png")) for name in "abc"]
+    replace = os.replace
+
+    def full(source, target):
+        if os.path.basename(target) == "b.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    failures = runner.deblur_files(Deblurrer(lambda images: images), jobs)
+    assert failures == [
+        f"{jobs[1][1]}: cannot be written (No space left on device)",
+        "the disk is full; 1 more were not tried",
+    ]
+    assert os.listdir(tmp_path / "out") == ["a.png"]
+
+
+def test_what_cannot_be_restored_is_named(tmp_path):
+    def fail(images):
+        raise MemoryError
+
+    write_image(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    (line,) = runner.deblur_files(Deblurrer(fail), [(str(tmp_path / "a.png"), str(tmp_path / "out" / "a.png"))])
+    assert line.startswith(f"{tmp_path / 'a.png'}: 4x4: too large for the memory")
 
 
 def test_side_by_side_is_before_and_after(tmp_path):

@@ -161,7 +161,9 @@ class Deblurrer:
             places = [tiles.places(length, tile, self.overlap) for length in (height, width)]
             try:
                 return tiles.restore(self._run, image, *places, _progress)
-            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            except (tf.errors.OpError, MemoryError) as error:
+                if isinstance(error, tf.errors.OpError) and not _is_out_of_memory(error):
+                    raise
                 tried = min(tile, max(height, width))
                 smaller = tiles.side(min(tile, height) * min(tile, width) / 4, self.overlap)
                 if self.tile is not None or smaller >= tried:
@@ -203,6 +205,11 @@ class Deblurrer:
 
     def _run(self, image):
         return np.asarray(self._restore_batch(tf.constant(_to_01(image))[None])[0])
+
+
+def _is_out_of_memory(error):
+    """Of a tf.errors.OpError; oneDNN's kernels only tell that they could not create something."""
+    return isinstance(error, tf.errors.ResourceExhaustedError) or "could not create a" in error.message
 
 
 def _check_range(image):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import operator
@@ -772,16 +773,19 @@ def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
       jobs: [(input path, output path)], with `draw` a picture's path as third.
 
     Returns:
-      One line for each file that failed; the others are written. What a file or format could not hold is said at the
-      end, in one line for all files that share it.
+      One line for each file that failed; the others are written, unless the disk is full: one line then tells how
+      many were left. What a file or format could not hold is said at the end, in one line for all files that share it.
     """
     failures, notes = [], {}
-    for source_path, *targets in progress(jobs, "deblur"):
+    for number, (source_path, *targets) in enumerate(progress(jobs, "deblur"), start=1):
         try:
             for note in deblur_file(deblurrer, source_path, targets, side_by_side, draw):
                 notes.setdefault(note, []).append(source_path)
         except DeblurError as error:
             failures.append(str(error))
+            if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                failures += [f"the disk is full; {len(jobs) - number} more were not tried"] if jobs[number:] else []
+                break
     for note, paths in notes.items():
         say(f"{some_of(paths)}: {note}")
     return failures
@@ -806,7 +810,10 @@ def deblur_file(deblurrer, source_path, targets, side_by_side=False, draw=None):
     target, *pictures = targets
     try:
         blurred = read_photograph(source_path)
-        restored = dataclasses.replace(blurred, pixels=deblurrer.restore(blurred.pixels))
+        try:
+            restored = dataclasses.replace(blurred, pixels=deblurrer.restore(blurred.pixels))
+        except DeblurError as error:
+            raise DeblurError(f"{source_path}: {error}") from error
         os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
         lost = write_photograph(target, _beside(blurred, restored) if side_by_side else restored)
         for path in pictures:

@@ -17,6 +17,7 @@ import numpy as np
 
 from tfdeblur.compat import tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.native import stderr_kept
 from tfdeblur.ops.attention import in_one_piece
 from tfdeblur.ops.geometry import mirror_index
 
@@ -86,14 +87,14 @@ def _write_tflite(module, folder, float16):
     if float16:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    with _quiet():
+    with stderr_kept():  # the converter's remarks; its errors are raised
         content = converter.convert()
     with open(os.path.join(folder, *FILES["tflite"]), "wb") as file:
         file.write(content)
 
 
 def _load_tflite(path):
-    with _quiet(), warnings.catch_warnings():
+    with stderr_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # row 2's TensorFlow says that it will be a package of its own one day
         interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
     run = interpreter.get_signature_runner()
@@ -226,16 +227,3 @@ def _reason(error):
     if unknown:
         return "there is no " + ", ".join(sorted({name for names in unknown for name in names if name}))
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """What C++ code writes to stderr inside is dropped: the converter's remarks; its errors are raised."""
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)

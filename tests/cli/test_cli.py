@@ -312,8 +312,8 @@ def test_results_of_one_name_keep_their_inputs_suffix(tmp_path):
 
 
 def test_results_keep_their_inputs_format(tmp_path):
-    names = ["a.JPG", "a.png", "b.tif", "c.jfif"]
-    expected = {"a.JPG": ["a.JPG"], "a.png": ["a.png"], "b.tif": ["b.tif"], "c.jfif": ["c.png"]}
+    names = ["a.JPG", "a.png", "b.tif", "c.jfif", "d.jp"]
+    expected = {"a.JPG": ["a.JPG"], "a.png": ["a.png"], "b.tif": ["b.tif"], "c.jfif": ["c.jfif"], "d.jp": ["d.png"]}
     assert planned(tmp_path, names, keep_format=True) == (expected, [])
     expected = {"a.JPG": ["a.JPG", "a.JPG_x.png"], "a.png": ["a.png", "a.png_x.png"], "b.tif": ["b.tif", "b_x.png"]}
     assert planned(tmp_path, names[:3], keep_format=True, figure="x") == (expected, [])
@@ -338,7 +338,6 @@ def test_one_name_in_two_folders_is_left_out_once(tmp_path):
     [
         (["in/a.jpg"], "in"),
         (["in/a.jpg"], "linked"),
-        (["in"], "in"),
         (["in/*.jpg"], "in/."),
         (["in", "out/sub/b.png"], "out"),  # in/sub/b.jpg would become out/sub/b.png
     ],
@@ -352,12 +351,26 @@ def test_no_result_lies_beside_an_input(tmp_path, inputs, out):
         deblur.plan([str(tmp_path / name) for name in inputs], str(tmp_path / out))
 
 
-def test_results_of_an_earlier_call_are_no_inputs(tmp_path):
-    for name in ("in/a.jpg", "in/out/a.png"):
+def test_no_result_lies_inside_an_input_folder(tmp_path):
+    """in/a.png would become in/sub/a.png, which may be another photograph."""
+    for name in ("in/a.jpg", "in/sub/a.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    jobs = [(str(tmp_path / "in/a.jpg"), str(tmp_path / "in/out/a.png"))]
-    assert deblur.plan([str(tmp_path / "in")], str(tmp_path / "in/out")) == (jobs, [])
+    (tmp_path / "linked").symlink_to(tmp_path / "in" / "sub")
+    for out in ("in", "in/sub", "in/sub/new", "linked", "linked/new", "inside/../in"):
+        with pytest.raises(DeblurError, match=f"--out={tmp_path / out}: lies inside the input {tmp_path / 'in'};"):
+            deblur.plan([str(tmp_path / "in")], str(tmp_path / out))
+    # a folder whose name begins alike is another, and so is the one above
+    jobs = [(str(tmp_path / "in/sub/a.png"), str(tmp_path / "in 2/a.png"))]
+    assert deblur.plan([str(tmp_path / "in/sub")], str(tmp_path / "in 2")) == (jobs, [])
+    assert deblur.plan([str(tmp_path / "in/sub")], str(tmp_path))[0] == [(jobs[0][0], str(tmp_path / "a.png"))]
+
+
+def test_a_folder_that_takes_no_files_is_refused_at_once(tmp_path, capsys, monkeypatch):
+    (tmp_path / "a.png").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
+    fails(capsys, ["deblur", tmp_path / "a.png", "--model", "none", "--out", tmp_path / "x/y"], "x/y", "written to")
+    assert not (tmp_path / "x").exists()
 
 
 def test_deblur_keeps_the_format(trained, tmp_path, capsys):

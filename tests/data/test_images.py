@@ -29,6 +29,7 @@ from tfdeblur.data.images import (
     write_photograph,
 )
 from tfdeblur.errors import DeblurError
+from tfdeblur.native import stderr_kept
 
 RED_THEN_BLUE = np.zeros((4, 6, 3), np.uint8)  # left half red, right half blue
 RED_THEN_BLUE[:, :3, 0] = 255
@@ -162,6 +163,33 @@ def test_damage_inside_a_png_is_refused(tmp_path, capfd):
     (tmp_path / "a.png").write_bytes(data)
     assert "a.png" in error_of(read_image, tmp_path / "a.png")
     assert capfd.readouterr().err == ""  # of OpenCV
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_damage_inside_a_jpeg_is_refused_where_its_end_is_there(options, tmp_path, capfd):
+    """libjpeg fills up with grey, and tells of it on stderr alone."""
+    data, path = encoded(textured(400, 600), "JPEG", quality=90, **options), tmp_path / "a.jpg"
+    quarter = len(data) // 4
+    for damaged in (
+        data[: 2 * quarter] + b"\xff\xd9",
+        data[:quarter] + data[3 * quarter :],
+        data[:quarter] + bytes(2 * quarter) + data[3 * quarter :],
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(DeblurError, match="a.jpg: damaged .*; copy it again"):
+            read_image(path)
+    # A few bytes too many before the end, as some cameras write them, cost nothing
+    path.write_bytes(data[:-2] + bytes(100) + b"\xff\xd9")
+    np.testing.assert_array_equal(read_image(path), images.decode_photograph(data, "whole").pixels)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_libraries_say_is_kept_from_stderr_and_stderr_comes_back(capfd):
+    with stderr_kept() as said:
+        os.write(2, b"one\n")
+        assert said == []
+    os.write(2, b"two\n")
+    assert (said, capfd.readouterr().err) == (["one\n"], "two\n")
 
 
 def test_opencv_says_nothing_of_its_own(tmp_path):

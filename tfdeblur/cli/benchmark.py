@@ -27,7 +27,12 @@ def _define(values, argv):
     flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference, restoring and exports.", flag_values=values)
     common.define_restoring(values)
     common.define_model(values)
-    flags.DEFINE_list("overlaps", "32,64,96,128,160", "For seams: what tiles of --tile share.", flag_values=values)
+    flags.DEFINE_list(
+        "overlaps",
+        None,
+        "For seams: what tiles of --tile share. Default: three, the system's last.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "batch_size",
         None,
@@ -113,11 +118,13 @@ def _seams(values, paths):
 
     if not values.model:
         raise DeblurError("--model must be given")
-    if not all(overlap.isdecimal() for overlap in values.overlaps):
+    if values.overlaps and not all(overlap.isdecimal() for overlap in values.overlaps):
         raise DeblurError(f"--overlaps={','.join(values.overlaps)}: write whole numbers, for example 64,96")
     deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False), values.weights)
     images = {path: read_image(path) for path in paths}
-    result = benchmark.seams(deblurrer, images, values.tile or 384, [int(overlap) for overlap in values.overlaps])
+    overlaps = [int(overlap) for overlap in values.overlaps or ()]
+    overlaps = overlaps or [deblurrer.overlap // 3, deblurrer.overlap * 2 // 3, deblurrer.overlap]
+    result = benchmark.seams(deblurrer, images, values.tile or 512, overlaps)
     print(json.dumps(result, indent=2) if values.json else benchmark.seams_table(result))
     return 0
 

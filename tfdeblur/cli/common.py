@@ -87,6 +87,10 @@ def _one_line(error):
     text = " ".join(text.replace("\\n", " ").replace("\\'", "").split())
     if text.startswith("'") and text.endswith("'"):
         text = text[1:-1]
+    # absl shows what Python says of a value
+    text = re.sub(r"\('Non-boolean argument to boolean flag', .*\)", "takes no value, or true or false", text)
+    text = re.sub(r"invalid literal for int\(\) with base 10: .*", "write a whole number", text)
+    text = re.sub(r"could not convert string to float: .*", "write a number", text)
     unknown = re.match(r'(\w+) Did you mean "(\w+)"', text)
     return f"--config.{unknown[1]}: no such setting; did you mean {unknown[2]}?" if unknown else text
 

@@ -13,8 +13,8 @@ from tfdeblur.errors import DeblurError
 
 SUMMARY = """Restores photographs and videos. IN is a file, a glob in quotes, or a folder (taken with all photographs
 below it, names kept). Writes <name>.png into --out, each of its input's size and depth, with its alpha, colour profile
-and EXIF, and a video under its own name; never over an input. A file that cannot be read or is damaged is reported, the
-others are done, and the exit code is 1."""
+and EXIF, and a video under its own name; over an earlier result, never over an input. A file that cannot be read or is
+damaged is reported, the others are done, and the exit code is 1."""
 
 _SHOWN = 10  # failures of --runner
 
@@ -74,6 +74,8 @@ def _run(values, arguments, beam_options=()):
         arguments = arguments[: len(arguments) - len(beam_options)]  # what follows behind -- is Beam's
     elif remote := [path for path in (*arguments, values.out) if "://" in path]:
         raise DeblurError(f"{remote[0]}: is read and written with --runner only")
+    else:
+        _refuse_unwritable(values.out)
     options = common.restoring(values)
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
     asked, damaged = len(jobs) + len(failures), []
@@ -117,6 +119,15 @@ def _run(values, arguments, beam_options=()):
     return 1 if failures or damaged else 0
 
 
+def _refuse_unwritable(out):
+    """Before hours are spent; the nearest folder that is there already must take files."""
+    there = os.path.abspath(out)
+    while not os.path.isdir(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DeblurError(f"--out={out}: cannot be written to; choose another folder")
+
+
 def _tell(counts, letters, path):
     """Prints what --runner did, and the first of its failures; the exit code."""
     for letter in letters[:_SHOWN]:
@@ -145,16 +156,19 @@ def plan(arguments, out, figure=None, keep_format=False):
       left out]); no output is another's.
 
     Raises:
-      DeblurError: nothing is named; `out` is a file, or a result would lie in the folder of an input.
+      DeblurError: nothing is named; `out` is a file, lies inside an input, or a result would lie in the folder of one.
     """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
     if os.path.exists(out) and not os.path.isdir(out):
         raise DeblurError(f"--out={out}: is a file; name a folder")
+    inside = [folder for folder in arguments if os.path.isdir(folder) and _lies_inside(out, folder)]
+    if inside:  # what lies there already may be originals
+        raise DeblurError(f"--out={out}: lies inside the input {inside[0]}; name a folder outside it")
     found, failures = [], []  # found: (path, name below --out)
     for argument in arguments:
         try:
-            found += _expand(argument, out)
+            found += _expand(argument)
         except DeblurError as error:
             failures.append(str(error))
     # A file that two arguments name is restored once.
@@ -203,7 +217,12 @@ def _results(name, figure, keep_format, whole):
     return [result, *([f"{kept}_{figure}.png"] if figure else [])]
 
 
-def _expand(argument, out):
+def _lies_inside(path, folder):
+    """Whether a path is a folder or would lie in it, at any depth."""
+    return os.path.join(os.path.realpath(path), "").startswith(os.path.join(os.path.realpath(folder), ""))
+
+
+def _expand(argument):
     """[(path, name below --out)] of one argument; DeblurError if there is nothing."""
     from tfdeblur.data.images import list_images, some_of, walk_files
 
@@ -216,10 +235,6 @@ def _expand(argument, out):
         if videos:  # hours of work that nobody may have asked for: the short films beside a phone's photographs
             print(f"{argument}: videos are left out ({some_of(videos)}); name them to restore them", file=sys.stderr)
         found = [(os.path.join(argument, name), name) for name in list_images(argument)]
-        # Results of an earlier call are no inputs, where --out lies inside the folder.
-        below_out = os.path.realpath(out) + os.sep
-        if below_out != os.path.realpath(argument) + os.sep:
-            found = [(path, name) for path, name in found if not os.path.realpath(path).startswith(below_out)]
     else:
         paths = [argument] if os.path.exists(argument) else sorted(glob.glob(argument, recursive=True))
         found = [(path, os.path.basename(path)) for path in paths if not os.path.isdir(path)]

@@ -21,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdeblur.errors import DeblurError
+from tfdeblur.native import stderr_kept
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp")
 # The largest image that is decoded: above what cameras give (400 megapixels by pixel shift), and 2 GB while PIL
 # decodes it. What claims to be larger is refused from its header. PIL itself refuses 8-bit TIFF from 179 megapixels on
 # (and WebP since version 13), by a limit for the whole process, which is not ours to change.
@@ -32,6 +33,11 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 # In compressed JPEG data, ff 00 stands for the byte ff and ff d0 to ff d7 are restarts; all else is a marker.
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+# How libjpeg tells of damage, which it fills up with grey: on stderr alone. Its other remarks spoil no pixel.
+_JPEG_DAMAGE = re.compile(
+    "premature end of data segment|bad Huffman code|bad arithmetic code|found marker .* instead of RST|"
+    r"Premature end of JPEG file|\d{4,} extraneous bytes"
+)
 # The most pixels that a byte can stand for, so that a false header does not cost the memory that it claims: a block
 # of 8x8 takes a bit at least, a byte of deflate makes 1032 at most, of eight pixels each. TIFF and WebP have no such
 # bound, and stop at the first byte that is missing.
@@ -259,7 +265,8 @@ def _decode(data, name):
     else:
         grey = image.mode in _GREY_MODES
         wanted = ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
-        samples = np.array(image.convert(wanted))
+        with stderr_kept():  # libtiff's remarks
+            samples = np.array(image.convert(wanted))
     if kind != "TIFF" and orientation in _TURNS:  # both decoders turn TIFF by themselves
         swap, rows, columns = _TURNS[orientation]
         samples = (np.swapaxes(samples, 0, 1) if swap else samples)[::rows, ::columns]
@@ -269,9 +276,9 @@ def _decode(data, name):
     pixels = np.repeat(samples[..., :1], 3, axis=2) if grey else np.ascontiguousarray(samples[..., :3])
 
     profile = image.info.get("icc_profile") or None
-    if profile and profile[16:20] != (b"GRAY" if grey else b"RGB "):
+    if profile and (image.mode == "CMYK" or profile[16:20] != (b"GRAY" if grey else b"RGB ")):
         if image.mode != "CMYK":
-            notes.append("its colour profile is of another colour space: left out")
+            notes.append("its colour profile is damaged, or of another colour space: left out")
         profile = None
     if exif is not None:
         try:
@@ -292,7 +299,12 @@ def _decode_by_opencv(data, image, bits, name):
         raise DeblurError(f"{name}: holds {bits}-bit values in separate planes; save it interleaved")
     cv2 = _cv2()
     encoded = _png_of_pixels(data) if image.format == "PNG" else data
-    samples = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    # Not of a PNG, which is silent: only one thread at a time can listen.
+    with contextlib.nullcontext([""]) if image.format == "PNG" else stderr_kept() as said:
+        samples = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    damage = _JPEG_DAMAGE.search(said[0])
+    if damage:
+        raise DeblurError(f"{name}: damaged ({damage[0]}); copy it again")
     if samples is None:
         raise DeblurError(f"{name}: damaged, cannot be decoded; copy it again")
     if bits not in (1, 2, 4, 8, 16) or samples.dtype != (np.uint16 if bits == 16 else np.uint8):
@@ -633,6 +645,7 @@ _ENCODERS = {
     ".png": _encode_png,
     ".jpg": _encode_jpeg,
     ".jpeg": _encode_jpeg,
+    ".jfif": _encode_jpeg,
     ".bmp": _encode_bmp,
     ".tif": _encode_tiff,
     ".tiff": _encode_tiff,
