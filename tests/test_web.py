@@ -538,9 +538,9 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
-    image = photograph("chelsea.png")
+    image, out = photograph("chelsea.png"), tmp_path / "out"
     write_image(str(tmp_path / "cat photo.jpg"), image)
-    assert main(["deblur", str(tmp_path / "cat photo.jpg"), "--model", str(exported_run), "--out", str(tmp_path)]) == 0
+    assert main(["deblur", str(tmp_path / "cat photo.jpg"), "--model", str(exported_run), "--out", str(out)]) == 0
 
     page = browse(serve({"negative": Negative(), "tiny": tfdeblur.load(exported_run)}))
     page.open()
@@ -551,7 +551,7 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
     assert before[:2] == after[:2] == (451, 300)  # all pixels
     read = read_image(tmp_path / "cat photo.jpg")
     np.testing.assert_array_equal(decode_photograph(before[2], "before").as_8_bit(), read)
-    assert after[2] == (tmp_path / "cat photo.png").read_bytes()
+    assert after[2] == (out / "cat photo.png").read_bytes()
 
     handle, shown = page.find("[data-testid=slider]")[0], page.find("img[data-testid=imageslider-image]")[1]
     width = shown.rect["width"]

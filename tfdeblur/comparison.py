@@ -208,9 +208,12 @@ def _training(document, runs):
         for tag, curves in series.items():
             if tag in scalars:
                 curves[label] = [scalars[tag]]
-    for tag, curves in series.items():
-        if curves:
-            document.picture(tag.replace("/", "_"), f"{tag} over the steps", report.curves(curves, tag))
+    if series["held_out/psnr"]:
+        picture = report.curves(series["held_out/psnr"], "held_out/psnr")
+        document.picture("held_out_psnr", "held_out/psnr over the steps", picture)
+    if series["generator/loss"]:  # each system's own: no two share a scale
+        pictures = [report.curves({"": run}, f"{label}: loss") for label, run in series["generator/loss"].items()]
+        document.picture("generator_loss", "generator/loss over the steps", report.in_columns(pictures))
     document.text("Losses are each system's own and cannot be compared with one another.")
 
 

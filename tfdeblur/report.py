@@ -301,6 +301,18 @@ def curves_of_run(workdir):
     pictures = [curves(series, title, smooth) for title, series, smooth in _panels(scalars)]
     if not pictures:
         raise DeblurError(f"{workdir}: no scalars in its events yet")
+    panels = in_columns(pictures)
+    header = np.full((30, panels.shape[1], 3), 255, np.uint8)
+    last = max(run[-1][0] for run in scalars.values())
+    name = os.path.basename(os.path.abspath(workdir))
+    text = f"{name}, step {last}; all but rates, PSNR and counts are running means over a twentieth of the run"
+    text = _shorten(text, header.shape[1] - 2 * _GAP)
+    cv2.putText(header, text, (5, 20), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([header, panels], axis=0)
+
+
+def in_columns(pictures):
+    """Pictures of one width, uint8 [H, W, 3], in two columns on white."""
     rows = []
     for number in range(0, len(pictures), 2):
         row = pictures[number : number + 2]
@@ -308,13 +320,7 @@ def curves_of_run(workdir):
         row += [np.full((tallest, row[0].shape[1], 3), 255, np.uint8)] * (2 - len(row))
         padded = [np.pad(one, [(0, tallest - len(one)), (0, 0), (0, 0)], constant_values=255) for one in row]
         rows.append(np.concatenate(padded, axis=1))
-    header = np.full((30, rows[0].shape[1], 3), 255, np.uint8)
-    last = max(run[-1][0] for run in scalars.values())
-    name = os.path.basename(os.path.abspath(workdir))
-    text = f"{name}, step {last}; all but rates, PSNR and counts are running means over a twentieth of the run"
-    text = _shorten(text, header.shape[1] - 2 * _GAP)
-    cv2.putText(header, text, (5, 20), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([header, *rows], axis=0)
+    return np.concatenate(rows, axis=0)
 
 
 def _panels(scalars):
