@@ -184,6 +184,9 @@ def test_videos_are_refused_and_photographs_done(many, photographs, negative, tm
     argv = ["deblur", str(photographs / "a.png"), *arguments(clip, tmp_path / "out", negative)[1:]]
     assert main(argv) == 1
     assert f"{clip}: a video; restore it without --runner" in capsys.readouterr().err
+    assert letters(tmp_path / "out") == [
+        {"input": str(clip), "reason": f"{clip}: a video; restore it without --runner"}
+    ]
     assert list(results(tmp_path / "out")) == ["a.png"]
 
 
@@ -255,9 +258,9 @@ def test_beams_options_are_no_inputs(many, photographs, negative, tmp_path, monk
 def test_beam_tells_of_options_that_it_does_not_take(many, photographs, negative, tmp_path, caplog, capsys):
     main(arguments(photographs / "a.png", tmp_path / "out", negative, "--", "--direct_nun_workers=2"))
     assert "Discarding unparseable args: ['--direct_nun_workers=2']" in caplog.text
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments(photographs, tmp_path / "out", negative, "--", "--direct_num_workers=x"))
-    assert "argument --direct_num_workers: invalid int value: 'x'" in capsys.readouterr().err
+    assert main(arguments(photographs, tmp_path / "out", negative, "--", "--direct_num_workers=x")) == 1
+    line = "tfdeblur: error: behind --, argument --direct_num_workers: invalid int value: 'x'"
+    assert capsys.readouterr().err.splitlines()[-1] == line
 
 
 def test_more_inputs_than_are_read_at_once(many, negative, tmp_path, monkeypatch):

@@ -514,6 +514,18 @@ def test_a_frame_that_cannot_be_decoded_is_told_and_the_others_keep_their_time(c
     assert packets(target, "audio") == packets(path, "audio")
 
 
+def test_frames_that_are_missing_at_the_beginning_are_told(tmp_path):
+    """H.264 can be decoded from the next key frame on."""
+    path = clip_of(tmp_path / "a.mov", 30, options={"bf": "0", "g": "10"})
+    whole = decoded(path)[1]
+    spoil(path, 0)
+    target = str(tmp_path / "b.mov")
+    damage = restore_video(Inverted(), path, target)
+    times = decoded(target)[1]
+    assert 0 < len(whole) - len(times) <= 10 and times == whole[-len(times) :]
+    assert damage == f"nothing before {float(times[0]):.2f} s can be decoded, and the result begins there"
+
+
 def test_what_the_decoder_marks_as_damaged_is_passed_through(tmp_path, monkeypatch):
     """MPEG-2 in a transport stream: the decoder conceals and says so."""
     path = clip_of(
@@ -762,18 +774,20 @@ def test_deblur_restores_photographs_and_videos(trained_run, tmp_path, capfd):
 
 
 def test_deblur_refuses_and_reports(trained_run, tmp_path, capfd):
-    path = clip_of(tmp_path / "a.mov", 30, codec="mjpeg", pixels="yuvj420p")
-    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    clips = tmp_path / "in"
+    clips.mkdir()
+    path = clip_of(clips / "a.mov", 30, codec="mjpeg", pixels="yuvj420p")
+    (clips / "bad.mp4").write_bytes(b"no video")
     model = ["--model", str(trained_run)]
-    assert main(["deblur", path, "--out", str(tmp_path), *model]) == 1
+    assert main(["deblur", path, "--out", str(clips), *model]) == 1
     assert "would lie beside the input" in capfd.readouterr().err
     assert main(["deblur", path, "--out", str(tmp_path / "o"), "--branches", *model]) == 1
     assert "--branches draws pictures of photographs" in capfd.readouterr().err
-    assert main(["deblur", str(tmp_path), "--out", str(tmp_path / "o"), *model]) == 1
+    assert main(["deblur", str(clips), "--out", str(tmp_path / "o"), *model]) == 1
     assert "videos are left out (a.mov, bad.mp4)" in capfd.readouterr().err
     assert not (tmp_path / "o").exists()
     spoil(path, 3)
-    assert main(["deblur", path, str(tmp_path / "bad.mp4"), "--out", str(tmp_path / "o"), *model]) == 1
+    assert main(["deblur", path, str(clips / "bad.mp4"), "--out", str(tmp_path / "o"), *model]) == 1
     output = capfd.readouterr()
     assert "1 of 2 files written" in output.out
     errors = [line for line in output.err.splitlines() if line.startswith("tfdeblur: error: ")]

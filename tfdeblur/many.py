@@ -143,7 +143,7 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
 
     Args:
       jobs: [(input path, output path)].
-      failures: lines on inputs that have no job; they come into the dead-letter list, too.
+      failures: [(input, why it has no job)]; they come into the dead-letter list, too.
       out: the folder of the outputs; one call at a time works there.
       runner_name: Beam's name of a runner.
       options: Beam's own options, as on a command line.
@@ -157,7 +157,7 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
     """
     pipeline = _pipeline(runner_name, options)
     out, model = _absolute(out), _absolute(model)
-    letters = [{"input": None, "reason": line} for line in failures]
+    letters = [{"input": path, "reason": line} for path, line in failures]
     with _workspace(out) as work:
         # Through a file: a cluster takes a pipeline of a few megabytes, not a list of a million names.
         positions = _write_inputs(jobs, work)
@@ -200,7 +200,12 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
 def _pipeline(runner_name, options):
     direct = runner_name.lower() in ("direct", "directrunner")
     parsed = PipelineOptions([*(_DIRECT_OPTIONS if direct else ()), *options])
-    parsed.get_all_options()  # Beam warns of options that it does not know, and exits where a value is wrong
+    try:
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            parsed.get_all_options()  # Beam warns of options that it does not know, and exits where a value is wrong
+    except SystemExit as error:
+        *_, line = said.getvalue().strip().splitlines()
+        raise DeblurError(f"behind --, {line.partition('error: ')[2]}") from error
     if direct:
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # or tracebacks stand above the line that tells
     try:

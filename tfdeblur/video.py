@@ -34,6 +34,8 @@ ENCODERS = {
     "vp9": ("libvpx-vp9", {"crf": "16", "b": "0", "cpu-used": "4", "row-mt": "1"}),
     "av1": ("libsvtav1", {"crf": "16", "preset": "8"}),
 }
+# SVT-AV1 says fifty lines about each segment, unless it is told to say errors alone.
+os.environ.setdefault("SVT_LOG", "1")
 # FFmpeg's numbers: AVCOL_SPC_*, AVCOL_RANGE_*, AVCOL_TRC_*.
 _RGB, _BT709, _UNSPECIFIED, _BT601, _SMPTE170M = 0, 1, 2, 5, 6
 _LIMITED, _FULL = 1, 2
@@ -165,7 +167,7 @@ class _Clip:
         self.length = self.stream.frames or round(self._seconds * float(self.stream.average_rate or 0)) or None
         self._start = (self._container.start_time or 0) / 1e6
         self._end, self._damaged, self._lost = 0.0, [], []  # in seconds of the container's clock
-        self._last = None
+        self._last, self._begins_late = None, False
 
     def __enter__(self):
         return self
@@ -195,6 +197,8 @@ class _Clip:
                         f"{self._path}: is {size[0]}x{size[1]}, and {picture.width}x{picture.height} from "
                         f"{self._time(picture)} s on; cut it there"
                     )
+                if self._last is None:
+                    self._begins_late, self._lost = bool(self._lost) and self._time(picture), []
                 if picture.is_corrupt:
                     self._damaged.append(self._time(picture))
                 self._last = _Frame(picture, pts, picture.is_corrupt)
@@ -238,6 +242,8 @@ class _Clip:
     def damage(self):
         """What was found while the frames were read, or None."""
         found = []
+        if self._begins_late:
+            found.append(f"nothing before {self._begins_late} s can be decoded, and the result begins there")
         if self._damaged:
             found.append(f"damaged frames are left as they are (at {some_of(self._damaged)} s)")
         if self._lost:

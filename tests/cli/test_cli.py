@@ -299,7 +299,9 @@ def planned(folder, names, **options):
         (folder / name).touch()
     jobs, failures = deblur.plan([str(folder / name) for name in names], str(folder / "out"), **options)
     below = {source: [os.path.relpath(target, folder / "out") for target in targets] for source, *targets in jobs}
-    return {os.path.relpath(source, folder): targets for source, targets in below.items()}, failures
+    assert all(line.startswith(f"{path}: ") for path, line in failures)
+    lines = [line for _, line in failures]
+    return {os.path.relpath(source, folder): targets for source, targets in below.items()}, lines
 
 
 def test_results_of_one_name_keep_their_inputs_suffix(tmp_path):

@@ -78,7 +78,7 @@ def _run(values, arguments, beam_options=()):
         _refuse_unwritable(values.out)
     options = common.restoring(values)
     jobs, failures = plan(arguments, values.out, figure, values.keep_format)
-    asked, damaged = len(jobs) + len(failures), []
+    asked, lines, damaged = len(jobs) + len(failures), [line for _, line in failures], []
     videos = [job for job in jobs if _video_suffix(job[0])]
     photographs = [job for job in jobs if not _video_suffix(job[0])]
     noun = ("file" if videos else "image") + ("s" if asked > 1 else "")
@@ -91,7 +91,7 @@ def _run(values, arguments, beam_options=()):
         if values.runner:
             del deblurrer  # the workers load their own; now it is known that they can
             runner.say(f"restoring {len(photographs)} image{'s' if len(photographs) > 1 else ''} with {values.runner}")
-            failures += [f"{path}: a video; restore it without --runner" for path, *_ in videos]
+            failures += [(path, f"{path}: a video; restore it without --runner") for path, *_ in videos]
             settings = {
                 "policy": policy,
                 "weights": values.weights,
@@ -105,18 +105,18 @@ def _run(values, arguments, beam_options=()):
         runner.say(f"restoring {len(jobs)} of {asked} {noun} on {runner.device()}")
         if photographs:
             draw = figure and report.figure_of(deblurrer, figure, *which)
-            failures += runner.deblur_files(deblurrer, photographs, values.side_by_side, draw)
+            lines += runner.deblur_files(deblurrer, photographs, values.side_by_side, draw)
         if videos:
             from tfdeblur import video
 
             settings = {name: value for name, value in values.flag_values_dict().items() if name != "out"}
             failed, damaged = video.deblur_videos(deblurrer, videos, values.side_by_side, settings)
-            failures += failed
-    for line in failures + damaged:
+            lines += failed
+    for line in lines + damaged:
         print(f"tfdeblur: error: {line}", file=sys.stderr)
     if jobs:
-        print(f"{asked - len(failures)} of {asked} {noun} written to {values.out}")
-    return 1 if failures or damaged else 0
+        print(f"{asked - len(lines)} of {asked} {noun} written to {values.out}")
+    return 1 if lines or damaged else 0
 
 
 def _refuse_unwritable(out):
@@ -152,8 +152,8 @@ def plan(arguments, out, figure=None, keep_format=False):
       keep_format: whether a result has its input's suffix; another than IMAGE_SUFFIXES becomes .png all the same.
 
     Returns:
-      ([(input path, output path, the picture's path if there is one)], [one line for each argument or file that is
-      left out]); no output is another's.
+      ([(input path, output path, the picture's path if there is one)], [(argument or file that is left out, one line
+      that says why)]); no output is another's.
 
     Raises:
       DeblurError: nothing is named; `out` is a file, lies inside an input, or a result would lie in the folder of one.
@@ -170,15 +170,16 @@ def plan(arguments, out, figure=None, keep_format=False):
         try:
             found += _expand(argument)
         except DeblurError as error:
-            failures.append(str(error))
+            failures.append((argument, str(error)))
     # A file that two arguments name is restored once.
     inputs = {os.path.realpath(path): (path, name) for path, name in found}
     named = {}
     for path, name in inputs.values():
         if figure and _video_suffix(path):
-            failures.append(f"{path}: --{figure} draws pictures of photographs, not of videos")
+            failures.append((path, f"{path}: --{figure} draws pictures of photographs, not of videos"))
         elif name in named:
-            failures.append(f"{path}: {named[name]} has its name below {out}; restore it into another folder")
+            line = f"{path}: {named[name]} has its name below {out}; restore it into another folder"
+            failures.append((path, line))
         else:
             named[name] = path
 
@@ -199,7 +200,7 @@ def plan(arguments, out, figure=None, keep_format=False):
         if beside:
             raise DeblurError(f"--out={out}: {targets[0]} would lie beside the input {beside}; name another folder")
         if name in clashing:
-            failures.append(f"{path}: {targets[-1]} would be another's, too; restore it into another folder")
+            failures.append((path, f"{path}: {targets[-1]} would be another's, too; restore it into another folder"))
         else:
             jobs.append((path, *targets))
     return jobs, failures

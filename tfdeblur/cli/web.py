@@ -14,7 +14,7 @@ at a time, others wait in a queue. Needs `pip install 'tfdeblur[web]'`; asks not
 def _define(values, argv):
     del argv
     common.define_model(values, several=True)
-    common.define_precision(values, default="float32")
+    common.define_precision(values)
     flags.DEFINE_string(
         "host", "127.0.0.1", "Address to listen on; 0.0.0.0 lets every machine of the network in.", flag_values=values
     )
