@@ -164,7 +164,7 @@ def build(deblurrers, folder, max_megapixels):
         with gr.Row():
             with gr.Column():
                 picture = gr.Image(
-                    label=f"Photograph: drop, paste or choose it; up to {max_megapixels:g} megapixels",
+                    label=f"Photograph, up to {max_megapixels:g} megapixels: drop, paste or choose it",
                     sources=["upload", "clipboard"],
                     height=320,
                     elem_id="photograph",
