@@ -30,8 +30,8 @@ test-slow: $(STAMP)
 test-extras: $(STAMP)
 	$(VENV)/bin/python -m pip install -qq --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS) \
 		--editable '.[test,beam,onnx,openvino,web]' playwright selenium tensorflow-serving-api
-	$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "slow or not slow" tests/cli/test_web.py tests/test_many.py \
-		tests/test_runtimes.py tests/test_serving_page.py tests/test_study.py tests/test_web.py
+	$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "slow or not slow" -k "not test_tflite" tests/cli/test_web.py \
+		tests/test_many.py tests/test_runtimes.py tests/test_serving_page.py tests/test_study.py tests/test_web.py
 
 demo: $(STAMP)
 	$(VENV)/bin/tfdeblur demo --out runs/demo
