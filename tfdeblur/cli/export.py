@@ -64,7 +64,8 @@ def _run(values, arguments):
     print(f"{values.format}: {values.out}")
     if psnr is not None:
         loss = 10 * math.log10(1 + 10 ** ((30 - psnr) / 10))
-        print(f"its results are {psnr:.1f} dB from those in float32: 30 dB become {30 - loss:.2f} dB")
+        advice = "; rather export without --int8" if values.int8 and loss > 0.1 else ""
+        print(f"its results are {psnr:.1f} dB from those in float32: 30 dB become {30 - loss:.2f} dB{advice}")
     return 0
 
 
