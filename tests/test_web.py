@@ -570,7 +570,7 @@ def test_in_a_browser(serve, browse, tmp_path, exported_run):
     page.download().click()
     downloaded = tmp_path / "downloads" / "cat photo_deblurred.png"
     page.until(downloaded.exists, "download")
-    assert downloaded.read_bytes() == (tmp_path / "cat photo.png").read_bytes()
+    assert downloaded.read_bytes() == (out / "cat photo.png").read_bytes()
     asked = {address for address in page.requests() if not address.startswith(("data:", "blob:"))}
     assert len(asked) > 10
     assert {address for address in asked if not address.startswith(page.address)} == set()
