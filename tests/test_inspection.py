@@ -145,6 +145,7 @@ def test_a_sample_is_evenly_spaced():
     assert inspection.inspect(source, sample=100)["pairs"] == 21
 
 
+@pytest.mark.slow
 def test_a_small_shift_of_all_pairs_is_told_once():
     same = {str(number): shifted(1, 0, number) for number in range(9)}
     (warning,) = inspection.inspect(Source(same))["warnings"]
@@ -172,6 +173,7 @@ def test_what_the_source_says_of_its_files_is_a_warning():
     assert inspection.inspect(source)["warnings"] == ["1 of 2 images are grey among colour ones: a.png"]
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_every_kind_of_trouble_first():
     pairs = {f"good{number}": good_pair(number) for number in range(4)}
     pairs |= {f"swapped{number}": good_pair(number)[::-1] for number in range(9)}
