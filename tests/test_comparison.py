@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,7 +73,42 @@ def test_what_evaluate_left_in_a_run_stands_beside_the_papers(built):
     tables = comparison.tables((folder / "README.md").read_text())
     gopro = next(rows for heading, _, rows in tables if heading == "gopro")
     here = {row[0]: row[-1] for row in gopro}
-    assert here["madn"] == "psnr 12.5000" and here["egnet"] == "not run" and here["DeblurGAN-v2"] == ""
+    assert here["madn"] == "first: psnr 12.5000" and here["egnet"] == "not run" and here["DeblurGAN-v2"] == ""
+
+
+def test_what_was_scored_elsewhere_is_called_as_in_the_published_table(tmp_path):
+    system = SimpleNamespace(metadata={"config": {"system": "madn"}})
+    data = {
+        "a": {"source": "realblur", "config": "j", "blur_kind": "blur", "pairs": 980},
+        "b": {"source": "gopro", "blur_kind": "blur_gamma", "pairs": 1111},
+        "c": {"source": "gopro", "blur_kind": "blur", "pairs": 1111},
+        "part": {"source": "kohler", "pairs": 3, "pairs_in_full": 48},
+    }
+    for name, what in data.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps({"data": what, "metrics": {"psnr": 30.0}}))
+    found = comparison._scored_elsewhere({name: str(tmp_path / name) for name in data}, dict.fromkeys(data, system))
+    assert found == {
+        ("madn", "realblur/j"): "a: psnr 30.0000",
+        ("madn", "gopro"): "b: psnr 30.0000 (blur_gamma); c: psnr 30.0000",
+    }
+    with open(ROOT / "tfdeblur" / "published.tsv", encoding="utf-8") as file:
+        assert {name for _, name in found} <= {line["data"] for line in csv.DictReader(file, delimiter="\t")}
+
+
+def test_what_would_fail_at_the_end_is_refused_at_the_beginning(trained_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(comparison, "_measure_alone", None)  # not reached
+    argv = ["report", str(trained_run), "--out", str(tmp_path / "out")]
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert main([*argv, "--photographs", str(tmp_path / "photographs")]) == 1
+    assert "cut.png" in capsys.readouterr().err
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / "results.json").write_text('{"x": 1}')
+    assert main(["report", str(run), "--out", str(tmp_path / "out")]) == 1
+    assert "results.json: not what `tfdeblur evaluate --out` writes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_papers_own_tables_are_there_with_all_their_cells(built):
@@ -97,6 +133,8 @@ def test_published_numbers_are_those_of_the_systems_and_no_column_mixes_papers()
         for line in lines
         if line["method"] == line["paper"] and line["data"] == "gopro"
     }
+    ensemble = {line["metric"]: line["value"] for line in lines if line["method"] == "egnet_ensemble"}
+    assert float(ensemble["psnr"]) == systems.system("egnet_ensemble").PAPER["gopro_psnr"] == 33.0
     for name in ("madn", "improved_deblurgan", "two_way", "structures_guided", "egnet"):
         assert float(own[name, "psnr"]) == systems.system(name).PAPER["gopro_psnr"]
         assert float(own[name, "ssim"]) == systems.system(name).PAPER["gopro_ssim"]

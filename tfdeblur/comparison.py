@@ -50,7 +50,14 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
     for label, deblurrer in deblurrers.items():
         if not hasattr(deblurrer, "net"):
             raise DeblurError(f"{label}: is an export; name the work directory of its training")
-    os.makedirs(out, exist_ok=True)
+    # What could fail later is looked at before minutes are spent.
+    for path in filter(None, shown.values()):
+        read_image(path)
+    elsewhere = _scored_elsewhere(dict(zip(labels, runs, strict=True)), deblurrers)
+    try:
+        os.makedirs(out, exist_ok=True)
+    except OSError as error:
+        raise DeblurError(f"--out={out}: cannot be made ({error.strerror}); name another folder") from error
     found = {}
     for label, deblurrer in deblurrers.items():
         runner.say(f"{label}: seconds and memory of a {SIZE[1]}x{SIZE[0]} image, in a process of its own")
@@ -71,7 +78,7 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
     _pictures(document, deblurrers, found, source)
     _photographs(document, deblurrers, shown)
     _training(document, dict(zip(labels, runs, strict=True)))
-    published(document, _scored_elsewhere(dict(zip(labels, runs, strict=True)), deblurrers))
+    published(document, elsewhere)
     _ablations(document, {one["system"] for one in found.values()})
     runner.write_json(os.path.join(out, "results.json"), found)
     return document.write()
@@ -202,13 +209,21 @@ def _busiest(values):
 
 def _training(document, runs):
     document.heading("Training")
-    series = {"held_out/psnr": {}, "generator/loss": {}}
+    series, blurred = {"held_out/psnr": {}, "generator/loss": {}}, []
     for label, run in runs.items():
         scalars = report.read_scalars(run) if os.path.isdir(run) else {}
         for tag, curves in series.items():
             if tag in scalars:
                 curves[label] = [scalars[tag]]
+        blurred.append(scalars.get("held_out/blurred_psnr", ()))
     if series["held_out/psnr"]:
+        if len(longest := max(blurred, key=len)):
+            series["held_out/psnr"]["blurred"] = [longest]
+        document.text(
+            "The PSNR that each training looked at: of the 256x256 pixels in the middle of held-out pictures, so not "
+            "the numbers of the table above; the blurred ones as they are for comparison. A training that began with "
+            "another one's weights, as EGNet's second does, begins where those were."
+        )
         picture = report.curves(series["held_out/psnr"], "held_out/psnr")
         document.picture("held_out_psnr", "held_out/psnr over the steps", picture)
     if series["generator/loss"]:  # each system's own: no two share a scale
@@ -228,7 +243,9 @@ def published(document, ours):
     document.heading("Published, and scored here on the same data")
     document.text(
         "PSNR (dB) and SSIM as each paper prints them. Protocols differ from paper to paper, so compare within a "
-        "column only: DeblurGAN stands as 28.70, 26.38 and 25.24 dB in three of them."
+        "column only: DeblurGAN stands as 28.70, 26.38 and 25.24 dB in three of them. GoPro's 33.00 dB of EGNet is "
+        "with the self-ensemble, as its Table 4 has 32.92 dB without; whether RealBlur's are is not stated. Only methods that "
+        "several papers compare with, or that are here, stand in these tables; the papers' own follow below."
     )
     with open(_PACKAGE / "published.tsv", encoding="utf-8") as file:
         lines = list(csv.DictReader(file, delimiter="\t"))
@@ -254,7 +271,10 @@ def published(document, ours):
 
 
 def _scored_elsewhere(runs, deblurrers):
-    """{(system, data set): text} from the results.json that `tfdeblur evaluate --out` left in a run's folder."""
+    """{(system, data set): text} from the results.json that `tfdeblur evaluate --out` left in a run's folder.
+
+    A data set is called as in published.tsv: gopro, realblur/j. GoPro's gamma kind is told with the numbers.
+    """
     ours = {}
     for label, run in runs.items():
         path = os.path.join(run, "results.json")
@@ -265,11 +285,14 @@ def _scored_elsewhere(runs, deblurrers):
                 results = json.load(file)
             data, scores = results["data"], results["metrics"]
             in_full = data["pairs"] == data.get("pairs_in_full", data["pairs"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DeblurError(f"{path}: not what `tfdeblur evaluate --out` writes; remove it") from error
         if in_full:
             system = deblurrers[label].metadata["config"]["system"]
-            ours[system, data["source"]] = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            place = (system, f"{data['source']}/{data['config']}" if data["source"] == "realblur" else data["source"])
+            text += " (blur_gamma)" if data.get("blur_kind") == "blur_gamma" and data["source"] == "gopro" else ""
+            ours[place] = f"{ours[place]}; {label}: {text}" if place in ours else f"{label}: {text}"
     return ours
 
 
@@ -327,7 +350,9 @@ def departures():
         lines.append(f"[{title}'s README](../tfdeblur/systems/{readme.parent.name}/README.md)")
         for heading, header, rows in chosen:
             name = "Counts" if not header[0] else "Readings and departures" if heading == title else heading
-            lines += ["", f"{name}:", "", *_markdown_table(header, rows)]
+            table = "\n".join(_markdown_table(header, rows))
+            # The page lies two folders higher.
+            lines += ["", f"{name}:", "", re.sub(r"\]\((?:\.\./){3}", "](../", table)]
     return "\n".join(lines) + "\n"
 
 
@@ -367,7 +392,7 @@ class _Document:
         encoded = base64.b64encode(pathlib.Path(path).read_bytes()).decode()
         self._markdown.append(f"![{caption}]({name}.jpg)")
         self._html.append(
-            f'<figure><img src="data:image/jpeg;base64,{encoded}" alt="{html.escape(caption)}">'
+            f'<figure class=wide><img src="data:image/jpeg;base64,{encoded}" alt="{html.escape(caption)}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
 
@@ -380,7 +405,8 @@ class _Document:
     def write(self):
         paths = [os.path.join(self._folder, name) for name in ("README.md", "report.html")]
         page = (
-            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(self._title)}</title>'
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            f'content="width=device-width, initial-scale=1"><title>{html.escape(self._title)}</title>'
             f"<style>{_STYLE}</style></head><body>{''.join(self._html)}</body></html>\n"
         )
         for path, text in zip(paths, ("\n\n".join(self._markdown) + "\n", page), strict=True):
@@ -399,6 +425,6 @@ def _inline(cell):
 _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em;color:#222}"
     "table{border-collapse:collapse;font-size:13px}td,th{border:1px solid #ccc;padding:3px 8px;text-align:left;"
-    "vertical-align:top}th{background:#f2f2f2}.wide{overflow-x:auto}img{max-width:100%}figure{margin:1em 0}"
-    "figcaption{color:#666;font-size:13px}"
+    "vertical-align:top}th{background:#f2f2f2}.wide{overflow-x:auto}img{max-width:100%}.wide img{min-width:760px}"
+    "figure{margin:1em 0}figcaption{color:#666;font-size:13px}"
 )
