@@ -244,8 +244,8 @@ def published(document, ours):
     document.text(
         "PSNR (dB) and SSIM as each paper prints them. Protocols differ from paper to paper, so compare within a "
         "column only: DeblurGAN stands as 28.70, 26.38 and 25.24 dB in three of them. GoPro's 33.00 dB of EGNet is "
-        "with the self-ensemble, as its Table 4 has 32.92 dB without; whether RealBlur's are is not stated. Only methods that "
-        "several papers compare with, or that are here, stand in these tables; the papers' own follow below."
+        "with the self-ensemble, as its Table 4 has 32.92 dB without; whether RealBlur's are is not stated. Only "
+        "methods that several papers compare with, or that are here, stand in these tables; the papers' own follow."
     )
     with open(_PACKAGE / "published.tsv", encoding="utf-8") as file:
         lines = list(csv.DictReader(file, delimiter="\t"))
