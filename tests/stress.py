@@ -54,7 +54,7 @@ def stress(config, kills, seed, folder, say=print):
         raise SystemExit(f"the undisturbed run failed: {whole}.log")
     life = time.monotonic() - began
     rng, broken = random.Random(seed), os.path.join(folder, "disturbed")
-    done = 0
+    done = complete = 0
     while done < kills:
         moment = rng.uniform(0, life)
         code = train(command, broken, moment)
@@ -67,7 +67,8 @@ def stress(config, kills, seed, folder, say=print):
             difference = differing(weights_of(whole), weights_of(broken))
             if difference:
                 return difference
-            os.rename(broken, f"{broken}-{done}")
+            complete += 1
+            os.rename(broken, f"{broken}-{complete}")
     if train(command, broken):
         raise SystemExit(f"the last run failed: {broken}.log")
     return differing(weights_of(whole), weights_of(broken))
