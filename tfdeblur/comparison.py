@@ -336,7 +336,7 @@ def departures():
         "",
         "Gathered from the systems' READMEs by `tfdeblur report --departures --out FILE`: change it there. What a",
         "paper leaves open had to be chosen; widths were chosen by their totals, which stand in the first table of",
-        "each system beside the published ones.",
+        "each system beside the published ones. These are the READMEs' tables: their texts say more.",
     ]
     for readme in sorted((_PACKAGE / "systems").glob("*/README.md")):
         text = readme.read_text(encoding="utf-8")
@@ -349,7 +349,8 @@ def departures():
         lines += ["", f"## {title} (`{readme.parent.name}`)", ""]
         lines.append(f"[{title}'s README](../tfdeblur/systems/{readme.parent.name}/README.md)")
         for heading, header, rows in chosen:
-            name = "Counts" if not header[0] else "Readings and departures" if heading == title else heading
+            first = heading == title
+            name = heading if not first else "Readings and departures" if header[0] else "Counts"
             table = "\n".join(_markdown_table(header, rows))
             # The page lies two folders higher.
             lines += ["", f"{name}:", "", re.sub(r"\]\((?:\.\./){3}", "](../", table)]
