@@ -16,8 +16,13 @@ def stderr_kept():
       A list that is empty inside the block and holds the text as its one item behind it.
     """
     kept = []
-    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as file:
-        stderr = os.dup(2)
+    with _ONE_AT_A_TIME, _file() as file:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # it is closed: nobody writes
+            yield kept
+            kept.append("")
+            return
         try:
             os.dup2(file.fileno(), 2)
             yield kept
@@ -26,3 +31,8 @@ def stderr_kept():
             os.close(stderr)
             file.seek(0)
             kept.append(file.read().decode(errors="replace"))
+
+
+def _file():
+    """In memory where the system can: a full disk must not stop what only reads."""
+    return os.fdopen(os.memfd_create("stderr"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()

@@ -192,6 +192,16 @@ def test_what_libraries_say_is_kept_from_stderr_and_stderr_comes_back(capfd):
     assert (said, capfd.readouterr().err) == (["one\n"], "two\n")
 
 
+def test_a_jpeg_is_read_where_stderr_is_closed_and_no_file_can_be_made(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(encoded(textured(), "JPEG"))
+    code = (
+        "import os, sys; os.close(2); from tfdeblur.data.images import read_image; print(read_image(sys.argv[1]).shape)"
+    )
+    environment = {**os.environ, "TMPDIR": "/nowhere", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.jpg"], capture_output=True, env=environment)
+    assert done.stdout.decode().strip() == "(120, 160, 3)"
+
+
 def test_opencv_says_nothing_of_its_own(tmp_path):
     for kind in ("png", "jpeg", "bmp", "tiff"):
         data = encoded(textured(), kind)
