@@ -265,9 +265,10 @@ def test_beam_tells_of_options_that_it_does_not_take(many, photographs, negative
 
 def test_more_inputs_than_are_read_at_once(many, negative, tmp_path, monkeypatch):
     monkeypatch.setattr(many, "_LINES_AT_ONCE", 3)
+    (tmp_path / "in").mkdir()
     for number in range(7):
-        write_image(tmp_path / f"ä [{number}].png", np.full((2, 3, 3), number, np.uint8))
-    assert main(arguments(tmp_path, tmp_path / "o[1]", negative)) == 0
+        write_image(tmp_path / "in" / f"ä [{number}].png", np.full((2, 3, 3), number, np.uint8))
+    assert main(arguments(tmp_path / "in", tmp_path / "o[1]", negative)) == 0
     for number in range(7):
         assert (read_image(tmp_path / "o[1]" / f"ä [{number}].png") == 255 - number).all()
 
