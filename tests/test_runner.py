@@ -373,9 +373,9 @@ def test_files_are_restored_and_a_bad_one_does_not_stop_the_others(tmp_path):
 
 
 def test_a_full_disk_stops_what_cannot_be_written(tmp_path, monkeypatch):
-    for name in "abc":
+    for name in "abcd":
         write_image(str(tmp_path / f"{name}.png"), np.zeros((4, 4, 3), np.uint8))
-    jobs = [(str(tmp_path / f"{name}.png"), str(tmp_path / "out" / f"{name}.png")) for name in "abc"]
+    jobs = [(str(tmp_path / f"{name}.png"), str(tmp_path / "out" / f"{name}.png")) for name in "abcd"]
     replace = os.replace
 
     def full(source, target):
@@ -387,7 +387,8 @@ def test_a_full_disk_stops_what_cannot_be_written(tmp_path, monkeypatch):
     failures = runner.deblur_files(Deblurrer(lambda images: images), jobs)
     assert failures == [
         f"{jobs[1][1]}: cannot be written (No space left on device)",
-        "the disk is full; 1 more were not tried",
+        f"{jobs[2][0]}: not tried, as the disk is full",
+        f"{jobs[3][0]}: not tried, as the disk is full",
     ]
     assert os.listdir(tmp_path / "out") == ["a.png"]
 

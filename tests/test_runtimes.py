@@ -456,6 +456,12 @@ def test_int8_on_the_command_line(trained_run, tmp_path, capsys):
     assert f"{tmp_path / 'nothing'}: no such folder" in capsys.readouterr().err
 
 
+def test_benchmark_of_an_export_of_an_export(exported, capsys):
+    _, folder = exported("tflite")
+    assert benchmark_command.main(["exports", "--model", str(folder)]) == 1
+    assert f"--model={folder}: is an export; name the work directory" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_benchmark_of_exports(trained_run, capsys):
     argv = ["exports", "--model", str(trained_run), "--size=32x48", "--rounds=1"]

@@ -773,8 +773,8 @@ def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
       jobs: [(input path, output path)], with `draw` a picture's path as third.
 
     Returns:
-      One line for each file that failed; the others are written, unless the disk is full: one line then tells how
-      many were left. What a file or format could not hold is said at the end, in one line for all files that share it.
+      One line for each file that failed, or was not tried as the disk is full; the others are written. What a file or
+      format could not hold is said at the end, in one line for all files that share it.
     """
     failures, notes = [], {}
     for number, (source_path, *targets) in enumerate(progress(jobs, "deblur"), start=1):
@@ -784,7 +784,7 @@ def deblur_files(deblurrer, jobs, side_by_side=False, draw=None):
         except DeblurError as error:
             failures.append(str(error))
             if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                failures += [f"the disk is full; {len(jobs) - number} more were not tried"] if jobs[number:] else []
+                failures += [f"{path}: not tried, as the disk is full" for path, *_ in jobs[number:]]
                 break
     for note, paths in notes.items():
         say(f"{some_of(paths)}: {note}")

@@ -106,7 +106,10 @@ def _deblurrer(values):
     from tfdeblur import inference, runner, systems
 
     if values.model:
-        return inference.load(values.model, weights=values.weights)
+        deblurrer = inference.load(values.model, weights=values.weights)
+        if not hasattr(deblurrer, "net"):
+            raise DeblurError(f"--model={values.model}: is an export; name the work directory of its training")
+        return deblurrer
     runner.check_config(values.config)
     return inference.Deblurrer.of_network(systems.build_from(values.config), {"config": values.config.to_dict()})
 
