@@ -55,6 +55,9 @@ setup(
     packages=find_packages(include=["tfdeblur", "tfdeblur.*"]) + sum(map(guest_packages, GUESTS), []),
     package_dir={f"tfdeblur.{folder}": folder for folder in GUESTS},
     # Beside the code: each system's and experiment's README, what describes a dataset to TFDS, the user study's page.
-    package_data={"": ["*.md", "*.bib", "*.txt", "*.tsv", "*.html"]},
+    package_data={
+        "": ["*.md", "*.bib", "*.txt", "*.tsv", "*.html"],
+        "tfdeblur.pretrained": ["*/weights.npz", "*/tfdeblur.json", "*/README.md"],
+    },
     entry_points={"console_scripts": ["tfdeblur = tfdeblur.cli.main:main"]},
 )

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-_RUNNER = {"systems", "data", "training", "metrics", "inference", "ops"}
+_RUNNER = {"pretrained", "systems", "data", "training", "metrics", "inference", "ops"}
 _BESIDE_RUNNER = _RUNNER | {"runner", "export", "tiles"}
 ARROWS = {
     "errors": set(),
@@ -28,11 +28,20 @@ ARROWS = {
     "data": {"native", "ops"},
     "training": {"losses", "metrics", "ops"},
     "systems": {"systems"},
+    "pretrained": set(),
     "tiles": set(),
     "serving": {"ops"},
     "runtimes": {"native", "ops"},
-    "inference": {"ops", "runtimes", "systems", "tiles", "training"},  # training: the format of its checkpoints
-    "export": {"data", "inference", "ops", "runtimes", "serving", "systems"},  # data: images to calibrate int8 by
+    "inference": {
+        "ops",
+        "pretrained",
+        "runtimes",
+        "systems",
+        "tiles",
+        "training",
+    },  # training: the format of its checkpoints
+    # data: images to calibrate int8 by; training: what a checkpoint says of places
+    "export": {"data", "inference", "ops", "pretrained", "runtimes", "serving", "systems", "training"},
     "runner": _RUNNER,
     "info": _BESIDE_RUNNER,
     "demo": _BESIDE_RUNNER,

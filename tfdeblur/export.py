@@ -7,15 +7,16 @@ import tempfile
 
 import numpy as np
 
-from tfdeblur import runtimes
+from tfdeblur import pretrained, runtimes, systems
 from tfdeblur.compat import tf
 from tfdeblur.data.images import list_images, read_image
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import EXPORT_METADATA, restore_batch
 from tfdeblur.serving import MAX_PIXELS, serve_bytes
+from tfdeblur.training.checkpoints import PLACES
 
 _SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables", "assets"}
-_WRITTEN = _SAVED_MODEL.union([EXPORT_METADATA], *runtimes.FILES.values())
+_WRITTEN = _SAVED_MODEL.union([EXPORT_METADATA, pretrained.FILE], *runtimes.FILES.values())
 # Float32 results of another runtime differ by 1e-5 or so; more than this is a conversion that went wrong.
 _MOST_DIFFERENCE = 1e-3
 
@@ -100,8 +101,38 @@ def export_for_runtime(deblurrer, out, runtime, size=None, float16=False, calibr
             )
         if exact:
             return None
-        error = np.mean([np.mean(x**2) for x in differences])
-        metadata["psnr_to_float32"] = float(-10 * np.log10(max(error, 1e-12)))  # no infinity: JSON has none
+        metadata["psnr_to_float32"] = _psnr(differences)
+        return metadata["psnr_to_float32"]
+
+
+def _psnr(differences):
+    """Of arrays' mean square, in dB; 120 at most: JSON has no infinity."""
+    error = np.mean([np.mean(difference**2) for difference in differences])
+    return float(-10 * np.log10(max(error, 1e-12)))
+
+
+def export_weights(deblurrer, out):
+    """Writes a network's weights in float16, for tfdeblur itself; see `tfdeblur.pretrained`.
+
+    Where the training's data and first weights lay is left out of what they say of themselves: they are handed on.
+
+    Args:
+      deblurrer, out: as of `export_saved_model`.
+
+    Returns:
+      The PSNR in dB of the results of these weights to those of the network's own.
+    """
+    with _written(deblurrer, out) as (folder, metadata):
+        path = os.path.join(folder, pretrained.FILE)
+        data = {key: value for key, value in metadata["data"].items() if key not in PLACES}
+        if metadata.get("start_from") not in pretrained.names():
+            metadata.pop("start_from", None)
+        metadata |= {"format": pretrained.FORMAT, "data": data, "sha256": pretrained.write(deblurrer.net, path)}
+        rounded = systems.build_from(metadata["config"])
+        pretrained.read(rounded, path, metadata["sha256"])
+        image = np.random.default_rng(0).uniform(size=(1, 37, 52, 3)).astype(np.float32)
+        difference = restore_batch(rounded, tf.constant(image)) - restore_batch(deblurrer.net, tf.constant(image))
+        metadata["psnr_to_float32"] = _psnr([difference.numpy()])
         return metadata["psnr_to_float32"]
 
 

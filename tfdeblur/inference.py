@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import tqdm
 
-from tfdeblur import runtimes, systems, tiles
+from tfdeblur import pretrained, runtimes, systems, tiles
 from tfdeblur.compat import precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
@@ -260,11 +260,12 @@ def _say(line):
 
 
 def load(path, policy="float32", weights="last"):
-    """The Deblurrer of a work directory, of one checkpoint, or of an export.
+    """The Deblurrer of weights that come with tfdeblur, of a work directory, of one checkpoint, or of an export.
 
     Args:
-      path: a folder that `tfdeblur train` or `tfdeblur export` wrote, or a checkpoint's path prefix.
-      policy: Keras policy of the layers' arithmetic; an export has float32 built in.
+      path: one of `tfdeblur.pretrained.names()`; a folder that `tfdeblur train` or `tfdeblur export` wrote, or a
+        checkpoint's path prefix.
+      policy: Keras policy of the layers' arithmetic; an export other than of weights has float32 built in.
       weights: "last": those after the last step of a work directory's newest checkpoint; "average": their exponential
         moving average there, which a training with `ema_decay` keeps; "best": those with the highest held-out PSNR of
         the training (of the average where it kept one). An export has the ones that it was made with.
@@ -275,8 +276,12 @@ def load(path, policy="float32", weights="last"):
     path = os.fspath(path)
     if weights not in WEIGHTS:
         raise DeblurError(f"--weights={weights}: choose {', '.join(WEIGHTS)}")
+    if path in pretrained.names():
+        if os.path.isdir(path):
+            _say(f"{path}: the weights that come with tfdeblur; for the folder of that name write ./{path}")
+        return _load_export(pretrained.folder(path), policy, weights, path)
     if os.path.exists(os.path.join(path, EXPORT_METADATA)):
-        return _load_export(path, weights)
+        return _load_export(path, policy, weights, path)
     metadata, checkpoint = checkpoints.read(path, best=weights == "best")
     has_average = bool((metadata["config"] or {}).get("ema_decay"))
     if weights == "average" and not has_average:
@@ -293,20 +298,29 @@ def load(path, policy="float32", weights="last"):
     return Deblurrer.of_network(net, {**metadata, "weights": weights}, checkpoint)
 
 
-def _load_export(path, weights):
+def _load_export(folder, policy, weights, name):
+    """`name` is what the Deblurrer says of where it comes from."""
+    net = None
     try:
-        with open(os.path.join(path, EXPORT_METADATA), encoding="utf-8") as file:
+        with open(os.path.join(folder, EXPORT_METADATA), encoding="utf-8") as file:
             metadata = json.load(file)
-        runtime = metadata.get("format")
-        restore_batch = runtimes.load(runtime, path) if runtime else _load_saved_model(path)
-    except (OSError, KeyError, *checkpoints.UNREADABLE) as error:
-        raise DeblurError(f"{path}: the export is damaged or incomplete; export it again") from error
+        form = metadata.pop("format", None)
+        if form == pretrained.FORMAT:
+            with precision(policy):
+                net = systems.build_from(metadata["config"])
+            pretrained.read(net, os.path.join(folder, pretrained.FILE), metadata["sha256"])
+        else:
+            restore_batch = runtimes.load(form, folder) if form else _load_saved_model(folder)
+    except (OSError, KeyError, AttributeError, *checkpoints.UNREADABLE) as error:
+        raise DeblurError(f"{folder}: the export is damaged or incomplete; export it again") from error
     held = metadata.get("weights", "last")
     if weights not in ("last", held):
         raise DeblurError(
-            f"--weights={weights}: {path} is an export of the weights '{held}'; name the work directory of its training"
+            f"--weights={weights}: {name} is an export of the weights '{held}'; name the work directory of its training"
         )
-    deblurrer = Deblurrer(restore_batch, metadata, path)
+    if net is not None:
+        return Deblurrer.of_network(net, metadata, name)
+    deblurrer = Deblurrer(restore_batch, metadata, name)
     deblurrer.fixed_size = tuple(metadata["size"]) if metadata.get("size") else None
     return deblurrer
 

@@ -25,7 +25,7 @@ from tfdeblur.data.pipeline import AUGMENTATIONS, batches
 from tfdeblur.data.shake import Shake
 from tfdeblur.data.store import open_store
 from tfdeblur.errors import DeblurError
-from tfdeblur.inference import restore_batch
+from tfdeblur.inference import load, restore_batch
 from tfdeblur.metrics.hsic import PIXELS, hsic, sample_pixels
 from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.ranges import to_uint8, uint8_to_01
@@ -274,6 +274,7 @@ def train(
     strategy_name="auto",
     on_nonfinite="stop",
     held_out=None,
+    start_from=None,
 ):
     """Trains the system of `config` on `source`; resumes what `workdir` holds.
 
@@ -287,6 +288,7 @@ def train(
       on_nonfinite: see `loop.run`.
       held_out: the source of other pairs, see `held_out_source`: every `image_every` steps and at the end a few of
         them are restored and scored, and the best weights are kept; or None.
+      start_from: a model (see `inference.load`) whose weights the generator has before the first step; or None.
 
     Returns:
       The last step's logs.
@@ -303,7 +305,7 @@ def train(
     except OSError as error:
         raise DeblurError(f"--workdir={workdir}: cannot make that folder ({error.strerror})") from error
     with loop.outside_the_loop(strategy), _lock(workdir) if is_chief(strategy) else contextlib.nullcontext():
-        return _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out)
+        return _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out, start_from)
 
 
 def open_images(source, sizes, cache_dir):
@@ -327,7 +329,7 @@ def _lock(workdir):
         yield
 
 
-def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out):
+def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfinite, held_out, start_from):
     tf.keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -345,9 +347,13 @@ def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfi
         "precision": policy,
         "version": tfdeblur.__version__,
         "stack_row": ROW,
+        "start_from": start_from,
     }
     checkpoints = Checkpoints(workdir, trainer, metadata)
     checkpoints.refuse_other_training()
+    if start_from and checkpoints.latest is None:
+        with strategy.scope():
+            _take_weights(trainer.generator, start_from)
     if is_chief(strategy):
         write_json(os.path.join(workdir, "config.json"), metadata)
     store = open_images(source, sizes, cache_dir or os.path.join(workdir, "cache"))
@@ -386,6 +392,23 @@ def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfi
         image_every=config.image_every,
         on_nonfinite=on_nonfinite,
     )
+
+
+def _take_weights(generator, model):
+    """Gives a network the weights of another one of the same shape."""
+    net = getattr(load(model), "net", None)
+    if net is None:
+        raise DeblurError(f"--start_from={model}: is an export; name the work directory of its training")
+    shapes = [[(weight.name, *weight.shape) for weight in each.weights] for each in (generator, net)]
+    if type(net) is not type(generator) or len(shapes[0]) != len(shapes[1]):
+        raise DeblurError(f"--start_from={model}: another network than this configuration's")
+    different = next(((mine, other) for mine, other in zip(*shapes, strict=True) if mine[1:] != other[1:]), None)
+    if different:
+        name, *mine = different[0]
+        raise DeblurError(
+            f"--start_from={model}: {name} is {different[1][1:]} there and {tuple(mine)} here; give the same --config.*"
+        )
+    generator.set_weights(net.get_weights())
 
 
 # What every system's configuration must hold; its own settings are in the system's SETTINGS.
@@ -618,9 +641,9 @@ def _by_sequence(rows, names):
 
 
 def _blur_kind_warnings(deblurrer, source):
-    trained = deblurrer.metadata.get("data", {}).get("blur_kind")
-    scored = source.description["blur_kind"]
-    if not trained or trained == scored:
+    data = deblurrer.metadata.get("data", {})
+    trained, scored = data.get("blur_kind"), source.description["blur_kind"]
+    if not trained or trained == scored or (scored == "synthesized" and "photographs" in data):
         return []
     warning = f"the model was trained on blur kind '{trained}' and is scored on '{scored}'"
     if {trained, scored} == {"blur", "blur_gamma"}:

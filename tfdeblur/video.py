@@ -121,7 +121,11 @@ def _identity(deblurrer):
     if path is None:
         return None
     files = [file for file in (f"{path}.index", os.path.join(path, "saved_model.pb"), path) if os.path.exists(file)]
-    return [os.path.abspath(path), [os.stat(file).st_mtime_ns for file in files[:1]], deblurrer.metadata]
+    return [
+        os.path.abspath(path) if files else path,
+        [os.stat(file).st_mtime_ns for file in files[:1]],
+        deblurrer.metadata,
+    ]
 
 
 def _restored(deblurrer, frame, side_by_side):

@@ -1,6 +1,6 @@
-"""MADN as `make demo` trains it: a demonstration, not a reproduction.
+"""MADN small enough for minutes on two cores: a demonstration, not a reproduction.
 
-    tfdeblur demo            (or: tfdeblur train --config madn/demo --workdir runs/demo)
+    tfdeblur train --config madn/demo --workdir runs/demo
 
 What is not the paper's: narrow widths in both players, one residual block instead of four, batches of 8 crops of 64,
 flips, a global residual, learning rates of 1e-3 and 1e-4 that decay linearly, an adversarial weight of 0.001 instead of

@@ -21,7 +21,6 @@ def refused(capsys, *argv, code=1):
 @pytest.mark.parametrize(
     "argv, word",
     [
-        ([], "--model must be given"),
         (["--model=m", "--port=70000"], "--port"),
         (["--model=m", "--port=0"], "--port"),
         (["--model=m", "--max_megapixels=0"], "--max_megapixels"),

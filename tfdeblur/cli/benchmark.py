@@ -26,7 +26,7 @@ def _define(values, argv):
     common.define_precision(values)
     flags.DEFINE_string("size", "256x256", "HEIGHTxWIDTH, for inference, restoring and exports.", flag_values=values)
     common.define_restoring(values)
-    common.define_model(values)
+    common.define_model(values, default=None)
     flags.DEFINE_list(
         "overlaps",
         None,

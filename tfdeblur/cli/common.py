@@ -9,6 +9,7 @@ import traceback
 from absl import flags
 
 import tfdeblur
+from tfdeblur import pretrained
 from tfdeblur.errors import DeblurError
 
 INTERRUPTED = 130  # what shells give for SIGINT
@@ -42,6 +43,9 @@ def execute(command, summary, define, action, argv=None, required=(), positional
         argv = _resolve_configs(argv)
         define(values, argv)
         arguments = _parse(values, [command, *argv])
+        if "model" in values and values.model in ("none", ["none"]):
+            print(pretrained.listing())
+            return 0
         missing = [f"--{name}" for name in required if values[name].value is None]
         if missing:
             raise DeblurError(f"{' and '.join(missing)} must be given")
@@ -108,12 +112,13 @@ def _help(values):
 # ---------------------------------------------------------------------------------- flags in several commands
 
 
-def define_model(values, several=False):
+def define_model(values, several=False, default=pretrained.DEFAULT):
     define = flags.DEFINE_multi_string if several else flags.DEFINE_string
     define(
         "model",
-        None,
-        "A work directory of `tfdeblur train`, one of its checkpoints, or an export.",
+        default,
+        "Weights that come with tfdeblur, a work directory of `tfdeblur train`, one of its checkpoints, or an export; "
+        "none lists what there is.",
         flag_values=values,
     )
     define_weights(values)

@@ -22,7 +22,7 @@ _SHOWN = 10  # failures of --runner
 def _define(values, argv):
     del argv
     common.define_model(values)
-    flags.DEFINE_string("out", None, "Folder for the results.", flag_values=values)
+    flags.DEFINE_string("out", "restored", "Folder for the results.", flag_values=values)
     common.define_precision(values)
     common.define_restoring(values)
     flags.DEFINE_bool(
@@ -254,7 +254,7 @@ def _video_suffix(path):
 def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     run = functools.partial(_run, beam_options=argv[argv.index("--") + 1 :] if "--" in argv else ())
-    return common.execute("deblur", SUMMARY, _define, run, argv, required=("model", "out"), positional="IN...")
+    return common.execute("deblur", SUMMARY, _define, run, argv, positional="IN...")
 
 
 if __name__ == "__main__":

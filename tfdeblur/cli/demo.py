@@ -6,13 +6,13 @@ from absl import flags
 
 from tfdeblur.cli import common
 
-SUMMARY = """Trains a small MADN for a few minutes on the photographs inside scikit-image, blurred by made-up
-camera shake; scores it on photographs and shakes that it has not seen; restores a real blurred photograph; writes
-pictures, a table and a SavedModel. A demonstration: these are not GoPro weights."""
+SUMMARY = """Restores photographs that the weights which come with tfdeblur have not seen, and a real one; trains
+them further for a few minutes on the photographs inside scikit-image, blurred by one narrow family of made-up shakes;
+shows what that changed; writes pictures, a table and a SavedModel. The fine-tuning is a demonstration."""
 
 
 def _define(values, argv):
-    common.define_config(values, argv, default="madn/demo")
+    common.define_config(values, argv, default="weights/fine_tune")
     flags.DEFINE_string("out", "runs/demo", "Folder for everything that it writes.", flag_values=values)
 
 

@@ -5,7 +5,6 @@ import sys
 from absl import flags
 
 from tfdeblur.cli import common
-from tfdeblur.errors import DeblurError
 
 SUMMARY = """Scores a model on DATA (as for train; of data with splits the test split) under named protocols, beside
 the score of the blurred input itself. --protocol list tells all protocols, what each computes, and which published
@@ -48,8 +47,6 @@ def _run(values, arguments):
     if values.protocol == "list":
         print(metrics.listing())
         return 0
-    if not values.model:
-        raise DeblurError("--model must be given")
 
     from tfdeblur import report, runner
     from tfdeblur.data.images import write_image

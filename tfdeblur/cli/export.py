@@ -11,7 +11,8 @@ from tfdeblur.errors import DeblurError
 SUMMARY = """Writes a network for whoever runs it without tfdeblur: float32 [B, H, W, 3] in [0, 1] to one output,
 "restored". saved_model: signature serving_default, any size, plain tf.saved_model.load; also serve_bytes, PNG or JPEG
 files to PNG files and an error for each, for TensorFlow Serving (experiments/serving). tflite: one fixed size. onnx and
-openvino: any size. `deblur --model` and `evaluate --model` take each of them, too."""
+openvino: any size. weights: float16, for tfdeblur itself, a tenth of a work directory. `deblur --model` and `evaluate
+--model` take each of them, too."""
 
 
 def _define(values, argv):
@@ -21,8 +22,9 @@ def _define(values, argv):
     flags.DEFINE_enum(
         "format",
         "saved_model",
-        ["saved_model", "tflite", "onnx", "openvino"],
-        "For TensorFlow, TensorFlow Lite, ONNX Runtime (extra [onnx]) or OpenVINO (extra [openvino]).",
+        ["saved_model", "tflite", "onnx", "openvino", "weights"],
+        "For TensorFlow, TensorFlow Lite, ONNX Runtime (extra [onnx]) or OpenVINO (extra [openvino]); weights: for "
+        "tfdeblur.",
         flag_values=values,
     )
     flags.DEFINE_string("size", None, "tflite: HEIGHTxWIDTH of the images that it takes.", flag_values=values)
@@ -57,6 +59,12 @@ def _run(values, arguments):
         return 0
     if values["max_pixels"].present:
         raise DeblurError("--max_pixels: only with --format=saved_model")
+    if values.format == "weights":
+        if asked:
+            raise DeblurError(f"{asked[0]}: not with --format=weights")
+        psnr = export.export_weights(load(values.model, weights=values.weights), values.out)
+        print(f"weights: {values.out}, whose results are {psnr:.1f} dB from those of the float32 ones")
+        return 0
     size = values.size and common.parse_size(values.size)
     calibration = values.int8 and export.calibration_crops(values.int8)
     deblurrer = load(values.model, weights=values.weights)
@@ -70,7 +78,7 @@ def _run(values, arguments):
 
 
 def main(argv=None):
-    return common.execute("export", SUMMARY, _define, _run, argv, required=("model", "out"))
+    return common.execute("export", SUMMARY, _define, _run, argv, required=("out",))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ def _define(values, argv):
         "other half.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "start_from",
+        None,
+        "A model as for --model of deblur, whose weights the network starts from, in place of random ones; of the same "
+        "system and widths. Optimisers, critic and schedule start anew.",
+        flag_values=values,
+    )
     common.define_precision(values)
     flags.DEFINE_enum(
         "strategy",
@@ -85,6 +92,7 @@ def _run(values, arguments):
             values.strategy,
             values.on_nonfinite,
             held_out=runner.held_out_source(config, pairs, **data),
+            start_from=values.start_from,
         )
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)

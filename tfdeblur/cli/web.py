@@ -40,7 +40,7 @@ def _run(values, arguments):
 
 
 def main(argv=None):
-    return common.execute("web", SUMMARY, _define, _run, argv, required=("model",))
+    return common.execute("web", SUMMARY, _define, _run, argv)
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def _damaged(path):
 
 # What does not change what a step computes: how often things are written, and where the data lie.
 _MAY_DIFFER = {"checkpoint_every", "log_every", "image_every", "deterministic"}
-_PLACES = {"root", "blur_dir", "sharp_dir", "photographs_dir", "prepared"}
+PLACES = {"root", "blur_dir", "sharp_dir", "photographs_dir", "prepared"}
 # Settings that came later, with what trainings did before.
 _ADDED = {"ema_decay": 0.0, "num_egms": 0, "half_resolution": False, "pixel_error": "squared"}
 
@@ -300,5 +300,6 @@ def _refuse_other_training(path, stored, wanted):
 
 
 def _settings(metadata):
-    data = {f"data.{key}": value for key, value in metadata["data"].items() if key not in _PLACES}
-    return {**_ADDED, **metadata["config"], **data, "precision": metadata["precision"]}
+    data = {f"data.{key}": value for key, value in metadata["data"].items() if key not in PLACES}
+    others = {"precision": metadata["precision"], "start_from": metadata.get("start_from")}
+    return {**_ADDED, **metadata["config"], **data, **others}

@@ -1,0 +1,219 @@
+"""Weights in one small file, the ones that come with the package, and trainings that start from them."""
+
+import hashlib
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+import tfdeblur
+from tfdeblur import pretrained, runner
+from tfdeblur.cli.main import main
+from tfdeblur.compat import tf
+from tfdeblur.data.images import read_image, write_image
+from tfdeblur.data.photographs import photograph
+from tfdeblur.data.shake import Shake, blur, generator, random_kernel
+from tfdeblur.errors import DeblurError
+from tfdeblur.export import export_weights
+from tfdeblur.inference import restore_batch
+from tfdeblur.metrics.psnr import psnr
+
+CARD = pathlib.Path(pretrained.folder(pretrained.DEFAULT))
+
+
+@pytest.fixture(scope="module")
+def folder(trained_run, tmp_path_factory):
+    """The weights of `trained_run` in a folder of --format weights. Not to be written to."""
+    out = tmp_path_factory.mktemp("weights") / "small"
+    assert main(["export", f"--model={trained_run}", "--format=weights", f"--out={out}"]) == 0
+    return out
+
+
+@pytest.fixture
+def damaged(folder, tmp_path):
+    return pathlib.Path(shutil.copytree(folder, tmp_path / "damaged"))
+
+
+def fails(*arguments, **keywords):
+    with pytest.raises(DeblurError) as error:
+        tfdeblur.load(*arguments, **keywords)
+    return str(error.value)
+
+
+# ------------------------------------------------------------------------------------------------- the format
+
+
+def test_a_folder_holds_the_weights_rounded_to_float16(folder, trained_run):
+    before, after = tfdeblur.load(trained_run).net, tfdeblur.load(folder).net
+    assert len(before.weights) == len(after.weights)
+    for weight, rounded in zip(before.get_weights(), after.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight.astype(np.float16).astype(np.float32), rounded)
+
+
+def test_it_says_what_it_holds_and_no_place_of_the_training(trained_run, tmp_path):
+    workdir = pathlib.Path(shutil.copytree(trained_run, tmp_path / "run"))
+    deblurrer = tfdeblur.load(workdir)
+    deblurrer.metadata["data"] |= {"blur_dir": "/home/someone/blurred"}
+    deblurrer.metadata["start_from"] = "/home/someone/run"
+    decibels = export_weights(deblurrer, tmp_path / "out")
+    told = json.loads((tmp_path / "out/tfdeblur.json").read_text())
+    assert told["config"] == deblurrer.metadata["config"] and told["psnr_to_float32"] == decibels > 60
+    assert "someone" not in json.dumps(told)
+
+
+def test_what_was_loaded_from_it_can_be_exported_and_the_export_loads(folder, tmp_path):
+    assert main(["export", f"--model={folder}", f"--out={tmp_path / 'saved'}"]) == 0
+    image = np.random.default_rng(0).uniform(size=(20, 30, 3)).astype(np.float32)
+    expected = tfdeblur.load(folder).restore(image)
+    np.testing.assert_array_equal(tfdeblur.load(tmp_path / "saved").restore(image), expected)
+
+
+def test_another_file_than_was_written_is_refused(damaged):
+    content = bytearray((damaged / "weights.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / "weights.npz").write_bytes(content)
+    assert "SHA-256" in fails(damaged)
+
+
+def test_a_file_that_is_missing_or_cut_off_is_one_line(damaged):
+    whole = (damaged / "weights.npz").read_bytes()
+    (damaged / "weights.npz").write_bytes(whole[: len(whole) // 2])
+    assert "weights.npz" in fails(damaged)
+    (damaged / "weights.npz").unlink()
+    assert "weights.npz" in fails(damaged)
+
+
+def test_weights_of_other_shapes_are_refused(folder, trained_run, tmp_path):
+    net = tfdeblur.load(trained_run).net
+    arrays = net.get_weights()
+    other = tmp_path / "other.npz"
+    np.savez(other, *arrays[1:])
+    with pytest.raises(DeblurError, match="weights of another network"):
+        pretrained.read(net, other, hashlib.sha256(other.read_bytes()).hexdigest())
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e5])
+def test_weights_that_float16_cannot_hold_are_not_written(value, tmp_path):
+    net = tf.keras.Sequential([tf.keras.layers.Dense(1, name="dense")])
+    net.build([None, 1])
+    net.set_weights([np.array([[value]]), np.array([0.0])])
+    with pytest.raises(DeblurError, match="dense"):
+        pretrained.write(net, tmp_path / "weights.npz")
+    assert not (tmp_path / "weights.npz").exists()
+
+
+def test_only_the_weights_that_it_holds_can_be_asked_for(folder):
+    assert "is an export of the weights 'last'" in fails(folder, weights="best")
+
+
+@pytest.mark.parametrize("flag", ["--size=64x64", "--float16", "--int8=x"])
+def test_flags_of_other_formats_are_refused(folder, tmp_path, flag, capsys):
+    assert main(["export", f"--model={folder}", "--format=weights", flag, f"--out={tmp_path / 'out'}"]) == 1
+    assert "not with --format=weights" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------------------- by name
+
+
+def test_a_name_stands_for_the_folder_also_beside_one_of_that_name(folder, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(pretrained, "_FOLDER", folder.parent)
+    monkeypatch.chdir(tmp_path)
+    assert pretrained.names() == ["small"]
+    assert tfdeblur.load("small").path == "small" and not capsys.readouterr().err
+    (tmp_path / "small").mkdir()
+    tfdeblur.load("small")
+    assert "write ./small" in capsys.readouterr().err
+    assert "no checkpoint" in fails("./small")
+
+
+@pytest.mark.parametrize("command", ["deblur", "evaluate", "export", "web"])
+def test_none_lists_what_there_is_and_asks_for_nothing_else(command, capsys):
+    assert main([command, "--model=none"]) == 0
+    told = capsys.readouterr().out
+    assert f"{pretrained.DEFAULT} (the default)" in told and "README.md" in told and "import-weights" in told
+
+
+# ------------------------------------------------------------------------------------------------ the shipped
+
+
+def test_the_shipped_files_are_small_and_name_no_place():
+    assert (CARD / "weights.npz").stat().st_size < 12e6
+    told = json.loads((CARD / "tfdeblur.json").read_text())
+    assert not {"root", "blur_dir", "sharp_dir", "photographs_dir"} & set(told["data"])
+    assert "/" not in json.dumps(told)
+
+
+def shaken(name, seed):
+    """A photograph that the shipped weights have not seen, under a shake, and without it."""
+    sharp = photograph(name)
+    rng = generator(seed)
+    return blur(sharp, random_kernel(rng, Shake(length=(8.0, 14.0)))), sharp
+
+
+def test_deblur_without_a_model_makes_a_blurred_photograph_sharper(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blurred, sharp = shaken("coffee.png", 0)
+    write_image("photo.png", blurred)
+    assert main(["deblur", "photo.png", "--precision=float32"]) == 0
+    restored = read_image("restored/photo.png")
+    assert psnr(restored, sharp) > psnr(blurred, sharp) + 0.2
+
+
+def test_the_shipped_network_leaves_a_sharp_photograph_alone():
+    sharp = photograph("coffee.png")
+    assert psnr(tfdeblur.load(pretrained.DEFAULT).restore(sharp), sharp) > 35
+
+
+# -------------------------------------------------------------------------------------------- starting from it
+
+
+@pytest.fixture
+def start(deterministic_madn, trained_run, tmp_path):
+    """Function: one step of training from a model, at next to no learning rate, in tmp_path / "run"."""
+
+    def train(model, **overrides):
+        config = deterministic_madn.copy_and_resolve_references()
+        config.update(steps=1, generator_learning_rate=1e-12, **overrides)
+        source = runner.make_source(config, "train")
+        cache = str(trained_run.parent / "cache")
+        runner.train(config, str(tmp_path / "run"), source, "float32", cache_dir=cache, start_from=model)
+
+    return train
+
+
+def test_a_training_starts_from_the_weights(start, folder, tmp_path):
+    start(str(folder))
+    before, after = tfdeblur.load(folder).net, tfdeblur.load(tmp_path / "run").net
+    for weight, trained in zip(before.get_weights(), after.get_weights(), strict=True):
+        np.testing.assert_allclose(trained, weight, atol=1e-9)
+
+
+def test_it_goes_on_with_the_same_start_only_and_without_its_folder(start, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    start(str(copy))
+    shutil.rmtree(copy)
+    start(str(copy))  # there is a checkpoint: the first weights are not needed again
+    with pytest.raises(DeblurError, match="start_from"):
+        start(None)
+
+
+def test_another_network_or_an_export_is_refused_before_the_first_step(start, folder, exported_run, tmp_path):
+    with pytest.raises(DeblurError, match=r"give the same --config"):
+        start(str(folder), widths=(4, 6, 10))
+    with pytest.raises(DeblurError, match="another network"):
+        start(str(folder), num_res_blocks=1)
+    with pytest.raises(DeblurError, match="is an export"):
+        start(str(exported_run))
+    with pytest.raises(DeblurError, match="no checkpoint"):
+        start(str(tmp_path / "nothing"))
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_restoring_in_float32_gives_the_same_everywhere():
+    """A golden of the shipped weights: on both stack rows."""
+    image = tf.constant(photograph("chelsea.png")[None, 100:164, 100:164] / np.float32(255))
+    restored = restore_batch(tfdeblur.load(pretrained.DEFAULT).net, image).numpy()
+    golden = json.loads((pathlib.Path(__file__).parent / "pretrained_golden.json").read_text())
+    np.testing.assert_allclose(restored[0, ::16, ::16].ravel(), golden, atol=2e-5)
