@@ -17,7 +17,7 @@ def run(config, out):
     """Everything that `make demo` does; see cli/demo.py.
 
     Args:
-      config: ConfigDict of the fine-tuning, experiments/weights/fine_tune.py.
+      config: ConfigDict of the fine-tuning, experiments/weights/two_way_half.py, variant fine_tune.
       out: folder; a training that was interrupted there goes on.
     """
     shipped = load(pretrained.DEFAULT)

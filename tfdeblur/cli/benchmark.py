@@ -115,15 +115,14 @@ def _deblurrer(values):
 
 
 def _seams(values, paths):
-    from tfdeblur import benchmark, runner
+    from tfdeblur import benchmark, pretrained, runner
     from tfdeblur.data.images import read_image
     from tfdeblur.inference import load
 
-    if not values.model:
-        raise DeblurError("--model must be given")
     if values.overlaps and not all(overlap.isdecimal() for overlap in values.overlaps):
         raise DeblurError(f"--overlaps={','.join(values.overlaps)}: write whole numbers, for example 64,96")
-    deblurrer = load(values.model, runner.resolve_precision(values.precision, training=False), values.weights)
+    policy = runner.resolve_precision(values.precision, training=False)
+    deblurrer = load(values.model or pretrained.DEFAULT, policy, values.weights)
     images = {path: read_image(path) for path in paths}
     overlaps = [int(overlap) for overlap in values.overlaps or ()]
     overlaps = overlaps or [deblurrer.overlap // 3, deblurrer.overlap * 2 // 3, deblurrer.overlap]

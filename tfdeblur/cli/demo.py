@@ -12,7 +12,7 @@ shows what that changed; writes pictures, a table and a SavedModel. The fine-tun
 
 
 def _define(values, argv):
-    common.define_config(values, argv, default="weights/fine_tune")
+    common.define_config(values, argv, default="weights/two_way_half:fine_tune")
     flags.DEFINE_string("out", "runs/demo", "Folder for everything that it writes.", flag_values=values)
 
 
