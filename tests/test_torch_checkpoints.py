@@ -361,7 +361,7 @@ def test_the_zip_format_without_prefix_gives_the_same_weights(imported, tmp_path
 
 def test_origin_and_licence_travel_along(imported):
     metadata = tfdeblur.load(imported).metadata
-    assert metadata == {**json.loads((imported / "config.json").read_text()), "weights": "last"}
+    assert metadata == {**json.loads((imported / "config.json").read_text()), "weights": "last", "step": 0}
     assert metadata["origin"]["file"] == "model_deblurring.pth" and len(metadata["origin"]["sha256"]) == 64
     assert "non-commercial" in metadata["licence"]
     assert metadata["config"]["system"] == "mprnet" and metadata["data"]["blur_kind"] == "blur"

@@ -295,7 +295,8 @@ def load(path, policy="float32", weights="last"):
         raise DeblurError(f"{checkpoint}: written by another version of tfdeblur ({error}); train again") from error
     average = weights == "average" or (weights == "best" and has_average)
     checkpoints.restore_generator(net, checkpoint, average=average)
-    return Deblurrer.of_network(net, {**metadata, "weights": weights}, checkpoint)
+    metadata |= {"weights": weights, "step": checkpoints.step_of(checkpoint)}
+    return Deblurrer.of_network(net, metadata, checkpoint)
 
 
 def _load_export(folder, policy, weights, name):

@@ -146,6 +146,12 @@ def _prefix(workdir, step, folder="checkpoints"):
     return os.path.join(workdir, folder, f"ckpt-{step}")
 
 
+def step_of(path):
+    """The step in a checkpoint's name, or None where it was renamed."""
+    match = re.fullmatch(r"ckpt-(\d+)", os.path.basename(path))
+    return int(match[1]) if match else None
+
+
 def _reason(error):
     # TensorFlow puts device and temporary names before the reason, and the operation's behind it
     reason = (getattr(error, "message", None) or str(error)).splitlines()[0].rsplit("; ", 1)[-1]
@@ -196,9 +202,9 @@ def _newest_first(workdir, folder="checkpoints"):
     """Path prefixes of the checkpoints of a work directory, the highest step first."""
     found = {}
     for index in glob.glob(os.path.join(glob.escape(str(workdir)), folder, "ckpt-*.index")):
-        match = re.fullmatch(r"ckpt-(\d+)\.index", os.path.basename(index))
-        if match:
-            found[int(match[1])] = index.removesuffix(".index")
+        path = index.removesuffix(".index")
+        if step_of(path) is not None:
+            found[step_of(path)] = path
     return [found[step] for step in sorted(found, reverse=True)]
 
 
