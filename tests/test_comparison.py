@@ -176,5 +176,16 @@ def test_departures_are_gathered_from_every_system():
     for readme in (ROOT / "tfdeblur" / "systems").glob("*/README.md"):
         for _, header, rows in comparison.tables(readme.read_text(encoding="utf-8")):
             if header[0] == "Point":
-                assert [row for row in rows if " | ".join(row) not in page] == [], readme
+                rows = [" | ".join(row) for row in rows]
+                assert [row for row in rows if _unlinked(row) not in _unlinked(page)] == [], readme
     assert page.count("\n## ") == len(systems.MODULES) - 1  # the ensemble's stand with EGNet's
+    links = re.findall(r"\]\(([^)#]+)#?([^)]*)\)", page)
+    assert [path for path, _ in links if not (ROOT / "docs" / path).exists()] == []
+    for path, place in links:  # GitHub makes the name of a heading's place of its letters, digits and dashes
+        headings = re.findall(r"^#+ (.*)", (ROOT / "docs" / path).read_text(encoding="utf-8"), re.M) if place else []
+        names = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+        assert not place or place in names, (path, place)
+
+
+def _unlinked(text):
+    return re.sub(r"\]\([^)]*\)", "]", text)

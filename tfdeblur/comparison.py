@@ -336,7 +336,8 @@ def departures():
         "",
         "Gathered from the systems' READMEs by `tfdeblur report --departures --out FILE`: change it there. What a",
         "paper leaves open had to be chosen; widths were chosen by their totals, which stand in the first table of",
-        "each system beside the published ones. These are the READMEs' tables: their texts say more.",
+        "each system beside the published ones. What no paper has and every training can do, an average of the weights",
+        "(`ema_decay`), is off in the configurations that follow a paper.",
     ]
     for readme in sorted((_PACKAGE / "systems").glob("*/README.md")):
         text = readme.read_text(encoding="utf-8")
@@ -352,8 +353,10 @@ def departures():
             first = heading == title
             name = heading if not first else "Readings and departures" if header[0] else "Counts"
             table = "\n".join(_markdown_table(header, rows))
-            # The page lies two folders higher.
-            lines += ["", f"{name}:", "", re.sub(r"\]\((?:\.\./){3}", "](../", table)]
+            # The page lies two folders higher, and what is linked within a README is not on it.
+            table = re.sub(r"\]\((?:\.\./){3}", "](../", table)
+            table = table.replace("](#", f"](../tfdeblur/systems/{readme.parent.name}/README.md#")
+            lines += ["", f"{name}:", "", table]
     return "\n".join(lines) + "\n"
 
 
