@@ -72,6 +72,22 @@ def test_help_lists_every_command_and_is_quick_because_tensorflow_stays_out(caps
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize("length", [100, 100_000])  # within Python's buffer, and beyond it
+def test_a_reader_that_leaves_early_is_no_error(length):
+    program = (
+        f"import sys; from tfdeblur.cli import main; main.usage = lambda: 'x' * {length}; sys.exit(main.main(['help']))"
+    )
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run([sys.executable, "-c", program], stdout=writes, stderr=subprocess.PIPE, text=True)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_report_by_itself_names_all_that_it_can_do(capsys):
+    fails(capsys, ["report"], "WORKDIR...", "--workdir DIR", "--study", "--departures")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself(command, capsys):
     assert main([command, "--help"]) == 0
