@@ -254,7 +254,7 @@ def curves(series, title, smooth=True):
     write("step", left + width / 2 - 15, top + height + 34)
     for number, (label, runs) in enumerate(shown.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        write(label, left + 150 + 200 * (number % 3), 24 + 20 * (number // 3), colour)
+        write(shorten(label, 190), left + 150 + 200 * (number % 3), 24 + 20 * (number // 3), colour)
         for run in runs:
             places = place(run)
             cv2.polylines(picture, [places], False, colour, 1, cv2.LINE_AA)
