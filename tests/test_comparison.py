@@ -13,6 +13,7 @@ import pytest
 
 from tfdeblur import comparison, metrics, runner, systems
 from tfdeblur.cli.main import main
+from tfdeblur.data.images import read_image
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import load
 
@@ -119,6 +120,57 @@ def test_the_papers_own_tables_are_there_with_all_their_cells(built):
     assert wanted and [pair for pair in wanted if pair not in [(header, rows) for _, header, rows in found]] == []
 
 
+def test_what_is_said_of_a_papers_table_stands_below_it(built):
+    folder, _ = built
+    text = (folder / "README.md").read_text()
+    assert "\n\nThe paper's protocol: images are" in text  # above the table of the README
+    assert "The paper does not say which frames these are.\n" in text  # below it
+    markdown = (
+        "a\n\n# One\n\nabove [b](c.md)\nit\n\n| h |\n|---|\n| 1 |\n\n{}\n\nfar\n\n```\n# no heading\n\n| x |\n```\n"
+    )
+    for below, wanted in (("so [much](d.md).", "so much."), ("Run:", ""), ("- a list", "")):
+        (found,) = comparison._tables_and_texts(markdown.format(below))
+        assert found == ("One", ["h"], [["1"]], ["above b it"], wanted)
+
+
+def test_each_run_is_shown_beside_the_blurred_pictures_that_it_looked_at(tmp_path, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(comparison.report, "curves", lambda series, title: shown.setdefault(title, series))
+    monkeypatch.setattr(comparison.report, "in_columns", lambda pictures: None)
+    document = SimpleNamespace(heading=lambda *_: None, text=lambda text: texts.append(text), picture=lambda *_: None)
+    looks = {"a": [(1, 20.0)], "b": [(1, 20.0), (2, 20.0)], "c": [(1, 25.0)]}
+
+    def scalars(run):
+        look = looks[pathlib.Path(run).name]
+        return {"held_out/psnr": [(step, value + 1) for step, value in look], "held_out/blurred_psnr": look}
+
+    monkeypatch.setattr(comparison.report, "read_scalars", scalars)
+    for names, blurred in (
+        ("ab", {"blurred": [looks["b"]]}),
+        ("abc", {"blurred, a, b": [looks["b"]], "blurred, c": [looks["c"]]}),
+    ):
+        shown.clear()
+        texts = []
+        for name in names:
+            (tmp_path / name).mkdir(exist_ok=True)
+        comparison._training(document, {name: str(tmp_path / name) for name in names})
+        series = shown["held-out PSNR"]
+        assert {name: run for name, run in series.items() if name not in names} == blurred
+        assert ("compare each with its own" in texts[0]) == (names == "abc")
+
+
+def test_a_long_name_is_shortened_above_its_picture_and_not_cut(tmp_path):
+    document = comparison._Document(str(tmp_path), "Title")
+    name = "structures_guided_of_a_quarter_of_the_width"
+    image = np.zeros((30, 30, 3), np.uint8)
+    for number, caption in enumerate((f"{name} 24.40 dB", "x")):
+        document.row(f"row_{number}", "caption", [(caption, image), ("sharp", image)])
+    # Two places of 200 pixels with 12 around each; what is right of a caption's place stays white.
+    long, short = (read_image(str(tmp_path / f"row_{number}.jpg")) for number in range(2))
+    assert long.shape == short.shape and long.shape[1] == 2 * 212
+    assert long[:20, 204:210].min() > 240 and long[:20, 150:200].min() < 100
+
+
 def test_tables_keep_empty_cells():
     text = "# Title\n\n| a | b | c |\n|---|---|---|\n| 1 | | 3 |\n| | 5 | |\n\n## Next\n\nno table: a | b\n"
     assert comparison.tables(text) == [("Title", ["a", "b", "c"], [["1", "", "3"], ["", "5", ""]])]
@@ -144,6 +196,22 @@ def test_published_numbers_are_those_of_the_systems_and_no_column_mixes_papers()
         if (line["method"], line["data"], line["metric"]) == ("deblurgan", "gopro", "psnr")
     ]
     assert sorted(deblurgan) == ["25.2363", "26.38", "28.70"]
+
+
+def test_published_numbers_are_all_those_of_the_papers_tables_over_a_test_set():
+    with open(ROOT / "tfdeblur" / "published.tsv", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file, delimiter="\t"))
+    whole = {"madn": "GoPro", "improved_deblurgan": "GoPro", "two_way": "GoPro|Köhler"}
+    whole |= {"structures_guided": "GoPro and Köhler", "egnet": "GoPro and RealBlur"}
+    for name, headings in whole.items():
+        found = comparison.tables((ROOT / "experiments" / name / "README.md").read_text(encoding="utf-8"))
+        rows = [row for heading, _, rows in found if re.match(rf"({headings}) \(", heading) for row in rows]
+        # An ablation is not in it.
+        cells = [cell for row in rows if "without the lower decoder" not in row[0] for cell in row[1:]]
+        printed = [cell for cell in cells if re.fullmatch(r"[\d.]+", cell)]
+        listed = [line["value"] for line in lines if line["paper"] == name and line["place"] != "Table 4"]
+        listed += [line["value"] for line in lines if line["paper"] == name == "madn"]
+        assert sorted(listed) == sorted(printed) != [], name
 
 
 def test_the_box_is_the_one_with_the_largest_sum(monkeypatch):
@@ -176,5 +244,16 @@ def test_departures_are_gathered_from_every_system():
     for readme in (ROOT / "tfdeblur" / "systems").glob("*/README.md"):
         for _, header, rows in comparison.tables(readme.read_text(encoding="utf-8")):
             if header[0] == "Point":
-                assert [row for row in rows if " | ".join(row) not in page] == [], readme
+                rows = [" | ".join(row) for row in rows]
+                assert [row for row in rows if _unlinked(row) not in _unlinked(page)] == [], readme
     assert page.count("\n## ") == len(systems.MODULES) - 1  # the ensemble's stand with EGNet's
+    links = re.findall(r"\]\(([^)#]+)#?([^)]*)\)", page)
+    assert [path for path, _ in links if not (ROOT / "docs" / path).exists()] == []
+    for path, place in links:  # GitHub makes the name of a heading's place of its letters, digits and dashes
+        headings = re.findall(r"^#+ (.*)", (ROOT / "docs" / path).read_text(encoding="utf-8"), re.M) if place else []
+        names = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+        assert not place or place in names, (path, place)
+
+
+def _unlinked(text):
+    return re.sub(r"\]\([^)]*\)", "]", text)

@@ -283,7 +283,7 @@ def test_a_row_that_comes_twice(write):
 
 
 def test_files_that_are_none(write, tmp_path, three):
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00picture")
+    (tmp_path / "binary.csv").write_bytes(b"\x89PNG\x00picture")
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     other = write("other.csv", rows("P9", SCORES["P1"], number="s2"))
@@ -294,7 +294,7 @@ def test_files_that_are_none(write, tmp_path, three):
     assert list(scores) == ["P1", "P2", "P3"] and notes == []
     expected = {
         "folder": "no .csv file in this folder",
-        "binary.csv": "is no CSV of a study",
+        "binary.csv": "is no CSV of a study in UTF-8; give the file as the page saved it",
         "empty.csv": "has no column study",
         "other.csv": "is of another study than the key (s2, not s1)",
         "bare.csv": "has no scores",
@@ -313,6 +313,15 @@ def test_a_participant_who_saved_twice_counts_once_with_the_later_scores(write):
         scores, left_out, (note,) = study.read_scores(files, KEY)
         assert scores["P1"]["boat"] == {"structures_guided": 6, "mine|2": 7} and len(scores["P1"]) == 2
         assert left_out == [] and "P1 is in" in note and "(1 differ)" in note
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("mark", ",;\t")
+def test_what_a_spreadsheet_saved_is_read(encoding, mark, tmp_path):
+    lines = "\r\n".join([HEADER, *rows("P1", SCORES["P1"])]).replace(",", mark)
+    (tmp_path / "P1.csv").write_bytes(lines.encode(encoding))
+    scores, left_out, notes = study.read_scores([tmp_path / "P1.csv"], KEY)
+    assert scores["P1"]["boat"] == {"structures_guided": 6, "mine|2": 7} and left_out == notes == []
 
 
 def test_two_people_with_one_code_are_not_mixed(write):

@@ -24,6 +24,7 @@ from tfdeblur.info import multiply_accumulates
 SIZE = (720, 1280)  # of the image whose cost is told
 _CROP = 256  # pixels a side of what the rows of pictures show
 _PAIRS = 3  # rows of held-out pairs
+_NARROWEST = 200  # pixels of a picture's place: its caption must be legible
 _PACKAGE = pathlib.Path(tfdeblur.__file__).parent
 
 
@@ -74,6 +75,7 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
             "rows": rows,
         }
     document = _Document(out, "Deblurring networks side by side")
+    document.text(f"Systems: {'; '.join(f'`{name}` is {what}' for name, what in systems.SYSTEMS.items())}.")
     _cost_and_scores(document, found, source)
     _pictures(document, deblurrers, found, source)
     _photographs(document, deblurrers, shown)
@@ -130,11 +132,18 @@ def _measure_alone(path, weights):
 def _cost_and_scores(document, found, source):
     document.heading("What they cost and score here")
     data = source.description
+    where, kind = data["source"], data["blur_kind"]
+    if where == "embedded":
+        where += ", photographs inside scikit-image"
+    if "shake" in data:  # those of the first run's configuration
+        ranges = ("{:g} to {:g}".format(*data["shake"][name]) for name in ("length", "angle"))
+        kind += ", shakes of {} pixels at {} degrees, whatever each run was trained on".format(*ranges)
     document.text(
-        f"Scored on {len(source)} held-out pairs of {data['source']} (blur kind {data['blur_kind']}), each protocol as "
-        f"`tfdeblur evaluate --protocol list` defines it. Seconds and memory: one {SIZE[1]}x{SIZE[0]} image on "
-        f"{runner.device()}, float32, the largest resident memory of a process of its own, TensorFlow included. The "
-        "networks are those of the runs, mostly narrower than the papers'."
+        f"Scored on {len(source)} held-out pairs of {where} (blur kind {kind}), each protocol as `tfdeblur evaluate "
+        f"--protocol list` defines it. Multiply-accumulates, seconds and memory: one {SIZE[1]}x{SIZE[0]} image on "
+        f"{runner.device()}, float32, the largest resident memory of a process of its own, TensorFlow included. "
+        "Networks and trainings are those of the runs: where parameters or steps are fewer than a paper's, the scores "
+        "say nothing about it."
     )
     columns = list(next(iter(found.values()))["scores"]["metrics"])
     header = [
@@ -209,26 +218,30 @@ def _busiest(values):
 
 def _training(document, runs):
     document.heading("Training")
-    series, blurred = {"held_out/psnr": {}, "generator/loss": {}}, []
+    series, blurred = {"held_out/psnr": {}, "generator/loss": {}}, {}
     for label, run in runs.items():
         scalars = report.read_scalars(run) if os.path.isdir(run) else {}
         for tag, curves in series.items():
             if tag in scalars:
                 curves[label] = [scalars[tag]]
-        blurred.append(scalars.get("held_out/blurred_psnr", ()))
+        if curve := scalars.get("held_out/blurred_psnr"):
+            # Other held-out pictures, or another part of them, have another value.
+            blurred.setdefault(round(curve[-1][1], 4), {})[label] = curve
     if series["held_out/psnr"]:
-        if len(longest := max(blurred, key=len)):
-            series["held_out/psnr"]["blurred"] = [longest]
+        for same in blurred.values():
+            name = "blurred" if len(blurred) == 1 else f"blurred, {', '.join(same)}"
+            series["held_out/psnr"][name] = [max(same.values(), key=len)]
         document.text(
-            "The PSNR that each training looked at: of the 256x256 pixels in the middle of held-out pictures, so not "
-            "the numbers of the table above; the blurred ones as they are for comparison. A training that began with "
-            "another one's weights, as EGNet's second does, begins where those were."
+            "The PSNR in dB that each training looked at: of the middle of held-out pictures, at most four training "
+            "crops a side, so not the numbers of the table above; the blurred ones as they are for comparison. "
+            + ("" if len(blurred) < 2 else "These trainings looked at different ones, so compare each with its own. ")
+            + "A training that began with another one's weights, as EGNet's second does, begins where those were."
         )
-        picture = report.curves(series["held_out/psnr"], "held_out/psnr")
-        document.picture("held_out_psnr", "held_out/psnr over the steps", picture)
+        picture = report.curves(series["held_out/psnr"], "held-out PSNR")
+        document.picture("held_out_psnr", "held-out PSNR over the steps", picture)
     if series["generator/loss"]:  # each system's own: no two share a scale
         pictures = [report.curves({"": run}, f"{label}: loss") for label, run in series["generator/loss"].items()]
-        document.picture("generator_loss", "generator/loss over the steps", report.in_columns(pictures))
+        document.picture("generator_loss", "loss of each generator over the steps", report.in_columns(pictures))
     document.text("Losses are each system's own and cannot be compared with one another.")
 
 
@@ -238,14 +251,20 @@ def _training(document, runs):
 def published(document, ours):
     """A table for each data set: a column for each paper, as each has a protocol of its own.
 
+    What stands in published.tsv: every method of every table in which one of the five papers scores methods over a
+    whole test set, as that table prints it; no ablations, but for EGNet's Table 4, which alone has EGNet by itself.
+
     ours: {(system, data set): "PSNR / SSIM, protocols"} of what was scored here.
     """
     document.heading("Published, and scored here on the same data")
     document.text(
-        "PSNR (dB) and SSIM as each paper prints them. Protocols differ from paper to paper, so compare within a "
-        "column only: DeblurGAN stands as 28.70, 26.38 and 25.24 dB in three of them. GoPro's 33.00 dB of EGNet is "
-        "with the self-ensemble, as its Table 4 has 32.92 dB without; whether RealBlur's are is not stated. Only "
-        "methods that several papers compare with, or that are here, stand in these tables; the papers' own follow."
+        "PSNR (dB) and SSIM as the papers print them, a column for each paper's protocol: every method of the tables "
+        "in which they score whole test sets. Protocols differ from paper to paper, so compare within a column only: "
+        "DeblurGAN stands as 28.70, 26.38 and 25.24 dB in three of them. Where a paper does not state its protocol, "
+        "the one named is that of which others publish the numbers that it gives for other methods. EGNet's 33.00 dB "
+        "on GoPro are with the self-ensemble, as its Table 4 has 32.92 dB without; whether its RealBlur numbers are is "
+        "not stated. The last column is what `tfdeblur evaluate --out RUN/results.json` scored of the runs in this "
+        'report on the whole test set; "not run": nothing; empty: a method that this package does not have.'
     )
     with open(_PACKAGE / "published.tsv", encoding="utf-8") as file:
         lines = list(csv.DictReader(file, delimiter="\t"))
@@ -297,33 +316,63 @@ def _scored_elsewhere(runs, deblurrers):
 
 
 def _ablations(document, names):
-    """The tables of the systems' experiments that hold a paper's numbers, ours beside them."""
+    """The tables of the systems' experiments that hold a paper's numbers, ours beside them, with what is said there."""
     folder = _PACKAGE / "experiments"
     folder = folder if folder.is_dir() else _PACKAGE.parent / "experiments"
     document.heading("The papers' tables")
+    document.text(
+        "Of the runs' systems: what their papers print, and what was measured here, in the words of their experiments' "
+        "READMEs. Seconds are each machine's own: a paper's cannot be compared with ours, nor with another paper's."
+    )
     for name in sorted(names):
         path = folder / name / "README.md"
         if not path.is_file():
             continue
-        for heading, header, rows in tables(path.read_text(encoding="utf-8")):
+        for heading, header, rows, before, after in _tables_and_texts(path.read_text(encoding="utf-8")):
             if any("paper" in cell.lower() for cell in [*header, *(cell for row in rows for cell in row)]):
                 document.heading(f"{name}: {heading}", level=3)
+                for text in before:
+                    document.text(text)
                 document.table(header, rows)
+                if after:
+                    document.text(after)
 
 
 def tables(markdown):
     """[(the heading above, header, rows)] of the tables of a Markdown text; cells as they stand there."""
-    found, heading, block = [], "", []
-    for line in [*markdown.splitlines(), ""]:
-        if line.startswith("|"):
-            block.append([cell.strip() for cell in line.strip()[1:-1].split("|")])
-            continue
-        if len(block) > 2:
-            found.append((heading, block[0], block[2:]))
-        block = []
-        if line.startswith("#"):
-            heading = line.lstrip("# ")
+    return [found[:3] for found in _tables_and_texts(markdown)]
+
+
+def _tables_and_texts(markdown):
+    """[(heading, header, rows, paragraphs above, the paragraph below or "")], see `tables`.
+
+    Paragraphs have one line each and no links, which would lead nowhere from another folder. One that ends in a colon
+    leads to a command, and is left out.
+    """
+    found = []
+    markdown = re.sub(r"^```.*?^```$", "```", markdown, flags=re.M | re.S)  # comments in commands are no headings
+    for section in re.split(r"^#+ +", f"# \n{markdown}", flags=re.M):
+        heading, _, rest = section.partition("\n")
+        blocks = [block.splitlines() for block in re.split(r"\n\s*\n", rest.strip("\n"))]
+        texts = [
+            ""
+            if lines[-1].endswith(":") or lines[0].startswith(("|", "!", "-", "```"))
+            else _INLINE_LINK.sub(r"\1", " ".join(lines))
+            for lines in blocks
+            if lines
+        ]
+        above = []
+        for lines, text, below in zip(blocks, texts, [*texts[1:], ""], strict=False):
+            if len(lines) > 2 and lines[0].startswith("|"):
+                header, _, *rows = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in lines]
+                found.append((heading, header, rows, above, below))
+                above = []
+            elif text:
+                above.append(text)
     return found
+
+
+_INLINE_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 # ------------------------------------------------------------------------------------------------ departures
@@ -336,7 +385,8 @@ def departures():
         "",
         "Gathered from the systems' READMEs by `tfdeblur report --departures --out FILE`: change it there. What a",
         "paper leaves open had to be chosen; widths were chosen by their totals, which stand in the first table of",
-        "each system beside the published ones. These are the READMEs' tables: their texts say more.",
+        "each system beside the published ones. What no paper has and every training can do, an average of the weights",
+        "(`ema_decay`), is off in the configurations that follow a paper.",
     ]
     for readme in sorted((_PACKAGE / "systems").glob("*/README.md")):
         text = readme.read_text(encoding="utf-8")
@@ -352,8 +402,10 @@ def departures():
             first = heading == title
             name = heading if not first else "Readings and departures" if header[0] else "Counts"
             table = "\n".join(_markdown_table(header, rows))
-            # The page lies two folders higher.
-            lines += ["", f"{name}:", "", re.sub(r"\]\((?:\.\./){3}", "](../", table)]
+            # The page lies two folders higher, and what is linked within a README is not on it.
+            table = re.sub(r"\]\((?:\.\./){3}", "](../", table)
+            table = table.replace("](#", f"](../tfdeblur/systems/{readme.parent.name}/README.md#")
+            lines += ["", f"{name}:", "", table]
     return "\n".join(lines) + "\n"
 
 
@@ -391,7 +443,7 @@ class _Document:
         path = os.path.join(self._folder, f"{name}.jpg")
         write_image(path, image)
         encoded = base64.b64encode(pathlib.Path(path).read_bytes()).decode()
-        self._markdown.append(f"![{caption}]({name}.jpg)")
+        self._markdown.append(f"![{caption}]({name}.jpg)\n\n{caption}")
         self._html.append(
             f'<figure class=wide><img src="data:image/jpeg;base64,{encoded}" alt="{html.escape(caption)}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
@@ -399,8 +451,10 @@ class _Document:
 
     def row(self, name, caption, cells):
         """cells: [(caption, uint8 RGB)] side by side, each caption above its image."""
-        width = max(image.shape[1] for _, image in cells)
-        columns = [report.contact_sheet([(text, [image])], width)[:, : width + 12] for text, image in cells]
+        width = max(_NARROWEST, *(image.shape[1] for _, image in cells))
+        # A sheet is wider than one image, so that its captions are shortened here.
+        columns = [report.contact_sheet([(report.shorten(text, width), [image])], width) for text, image in cells]
+        columns = [column[:, : width + 12] for column in columns]
         self.picture(name, caption, np.concatenate(columns, axis=1))
 
     def write(self):
@@ -419,7 +473,7 @@ def _inline(cell):
     """A Markdown cell as HTML: code, links and emphasis."""
     text = html.escape(str(cell), quote=False)
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-    text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
+    text = _INLINE_LINK.sub(r"\1", text)
     return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
 
 
@@ -427,5 +481,7 @@ _STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em;color:#222}"
     "table{border-collapse:collapse;font-size:13px}td,th{border:1px solid #ccc;padding:3px 8px;text-align:left;"
     "vertical-align:top}th{background:#f2f2f2}.wide{overflow-x:auto}img{max-width:100%}.wide img{min-width:760px}"
-    "figure{margin:1em 0}figcaption{color:#666;font-size:13px}"
+    # On a phone tables and pictures scroll sideways; what is text stays in sight.
+    "figure{margin:1em 0}figcaption{color:#666;font-size:13px;position:sticky;left:0}"
+    "h1,h2,h3,p,figcaption{overflow-wrap:anywhere}"
 )

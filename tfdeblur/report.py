@@ -100,7 +100,7 @@ def _strip(lines, images, width, across):
     strip = np.full((height, across, 3), 255, np.uint8)
     for number, line in enumerate(lines):
         place = (_GAP, _LINE * (number + 1))
-        line = _shorten(line, across - 2 * _GAP)
+        line = shorten(line, across - 2 * _GAP)
         cv2.putText(strip, line, place, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
     for number, image in enumerate(images):
         left = _GAP + number * (width + _GAP)
@@ -108,7 +108,7 @@ def _strip(lines, images, width, across):
     return strip
 
 
-def _shorten(line, across):
+def shorten(line, across):
     """A line of printable ASCII that is at most `across` pixels wide: the middle of a longer one becomes "..."."""
     import cv2
 
@@ -254,7 +254,7 @@ def curves(series, title, smooth=True):
     write("step", left + width / 2 - 15, top + height + 34)
     for number, (label, runs) in enumerate(shown.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        write(label, left + 150 + 200 * (number % 3), 24 + 20 * (number // 3), colour)
+        write(shorten(label, 190), left + 150 + 200 * (number % 3), 24 + 20 * (number // 3), colour)
         for run in runs:
             places = place(run)
             cv2.polylines(picture, [places], False, colour, 1, cv2.LINE_AA)
@@ -306,7 +306,7 @@ def curves_of_run(workdir):
     last = max(run[-1][0] for run in scalars.values())
     name = os.path.basename(os.path.abspath(workdir))
     text = f"{name}, step {last}; all but rates, PSNR and counts are running means over a twentieth of the run"
-    text = _shorten(text, header.shape[1] - 2 * _GAP)
+    text = shorten(text, header.shape[1] - 2 * _GAP)
     cv2.putText(header, text, (5, 20), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([header, panels], axis=0)
 

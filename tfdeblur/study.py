@@ -5,6 +5,7 @@ from 1 to 10 for results in random order beside the blurred picture, which count
 """
 
 import base64
+import codecs
 import contextlib
 import csv
 import html
@@ -264,16 +265,20 @@ def _places(row):
 def _read_file(path, key):
     """({participant: {result: row}}, what is bad in it or "") of one CSV."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # spreadsheets write a byte order mark
+        data = path.read_bytes()
+        # Spreadsheets write a byte order mark; and UTF-16 and tabs as what they call text.
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if wide else "utf-8-sig")
         first = text.partition("\n")[0]
-        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",")
+        marks = [mark for mark in ";\t" if mark in first]
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=marks[0] if marks else ",")
         rows = [(table.line_num, row) for row in table]
     except OSError as error:
         return {}, f"left out, cannot be read ({error.strerror})"
     except (UnicodeDecodeError, csv.Error):
-        return {}, "left out, is no CSV of a study"
+        return {}, "left out, is no CSV of a study in UTF-8; give the file as the page saved it, or save it as UTF-8"
     if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
-        return {}, f"left out, has no column {' and '.join(missing)}"
+        return {}, f"left out, has no column {' and '.join(missing)}; give the file as the page saved it"
     if rows and all(row["study"] != key["study"] for _, row in rows):
         return {}, f"left out, is of another study than the key ({rows[0][1]['study']}, not {key['study']})"
     found, bad = {}, []

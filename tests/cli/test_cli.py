@@ -72,6 +72,18 @@ def test_help_lists_every_command_and_is_quick_because_tensorflow_stays_out(caps
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.parametrize("length", [100, 100_000])  # within Python's buffer, and beyond it
+def test_a_reader_that_leaves_early_is_no_error(length):
+    program = (
+        f"import sys; from tfdeblur.cli import main; main.usage = lambda: 'x' * {length}; sys.exit(main.main(['help']))"
+    )
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run([sys.executable, "-c", program], stdout=writes, stderr=subprocess.PIPE, text=True)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself(command, capsys):
     assert main([command, "--help"]) == 0
@@ -488,8 +500,11 @@ def test_report_draws_all_curves_of_a_run_or_one_scalar_of_several(trained, tmp_
     assert main(argv) == 0
     np.testing.assert_array_equal(read_image(tmp_path / "same.png"), one)
     for argv, words in (
-        (["report"], "either --workdir DIR, or"),
-        (["report", trained, "--workdir", trained], "either --workdir DIR, or"),
+        (["report"], "name WORKDIR... or --workdir DIR, one of the two, or say --study or --departures"),
+        (
+            ["report", trained, "--workdir", trained],
+            "name WORKDIR... or --workdir DIR, one of the two, or say --study or --departures",
+        ),
         (["report", trained], "--out must be given"),
         (["report", "--workdir", tmp_path / "nothing"], "no such work directory"),
         (["report", "--workdir", trained, "--scalar", "loss", "--out", tmp_path / "x.png"], "but discriminator/"),

@@ -1,7 +1,9 @@
 """`tfdeblur COMMAND ...`: finds the command's module; imports nothing heavy, so that --help is quick."""
 
+import contextlib
 import difflib
 import importlib
+import os
 import sys
 
 import tfdeblur
@@ -19,7 +21,7 @@ COMMANDS = {
     "export": "write a SavedModel that serves without tfdeblur",
     "import-weights": "turn published PyTorch weights into a model",
     "info": "parameters and multiply-accumulates of a system, beside the paper's",
-    "report": "draw the curves of one or several trainings",
+    "report": "trainings side by side, their curves, a user study, the departures from the papers",
     "benchmark": "time training, inference, or the input, as a fraction of the machine's peak",
 }
 
@@ -37,8 +39,47 @@ def usage():
     )
 
 
+class _Output:
+    """Standard output, which goes nowhere once its reader has gone, as in `tfdeblur report ... | head`.
+
+    The command goes on: its files are what it was called for.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        return self._unless_closed(self._stream.write, text)
+
+    def flush(self):
+        self._unless_closed(self._stream.flush)
+
+    def _unless_closed(self, action, *arguments):
+        try:
+            return action(*arguments)
+        except BrokenPipeError:
+            # What is left in the buffers must go somewhere, or Python complains at its end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            return None
+
+
 def main(argv=None):
     """Runs one command; returns the exit code."""
+    if sys.stdout is None:  # closed by who called
+        return _run(argv)
+    with contextlib.redirect_stdout(_Output(sys.stdout)):
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+
+
+def _run(argv):
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage(), file=sys.stdout if argv else sys.stderr)

@@ -15,7 +15,7 @@ costs and scores on DATA, pictures of all side by side, curves, and what the pap
 --out, draws training over its steps: all curves of one run in one picture, or of WORKDIR... one scalar; runs whose
 names differ only in a number after the last "-", their seed, share a colour. --study: a page for a blinded user study
 of the --results of several systems for the pictures in --blurred; or, with --scores and --key, the summary of what its
-participants scored."""
+participants scored. --departures: one page of where this package departs from the papers, and why."""
 
 
 def _define(values, argv):
@@ -24,7 +24,8 @@ def _define(values, argv):
     flags.DEFINE_string(
         "out",
         None,
-        "Picture (.png) or folder to write; with --workdir by default curves.png in it.",
+        "What to write: a folder (the report), a picture (.png; with --workdir by default curves.png in it), the page "
+        "of --study (.html) or its summary (.md; default: printed), the page of --departures (.md).",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -54,9 +55,9 @@ def _run(values, arguments):
     if arguments and not picture and not values.workdir:
         return _compare(values, arguments)
     if bool(values.workdir) == bool(arguments):
-        raise DeblurError("name either --workdir DIR, or one or several WORKDIR...")
+        raise DeblurError("name WORKDIR... or --workdir DIR, one of the two, or say --study or --departures")
     if arguments and not values.out:
-        raise DeblurError("--out must be given")
+        raise DeblurError("--out must be given: a folder for the report, or a picture for the curves alone")
     from tfdeblur import report, runner
     from tfdeblur.data.images import write_image
 
@@ -79,7 +80,7 @@ def _departures(values):
     from tfdeblur import comparison, runner
 
     if not values.out:
-        raise DeblurError("--out must be given")
+        raise DeblurError("--out must be given: the page to write, for example departures.md")
     runner.write_text(values.out, comparison.departures())
     print(f"written: {values.out}")
     return 0
