@@ -32,7 +32,7 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
     """Scores and measures trained networks and writes README.md, report.html (self-contained) and results.json.
 
     Args:
-      runs: work directories of trainings, or their checkpoints.
+      runs: work directories of trainings, their checkpoints, or weights (see `pretrained`).
       source: held-out pairs, see `runner.make_source`.
       protocols: list of `metrics.Protocol`.
       out: folder to make.
@@ -67,7 +67,7 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
         scores, rows = runner.evaluate(deblurrer, source, protocols, seed)
         found[label] = {
             "system": deblurrer.metadata["config"]["system"],
-            "step": _step(deblurrer.path),
+            "step": deblurrer.metadata.get("step"),
             "parameters": deblurrer.net.count_params(),
             "macs": multiply_accumulates(deblurrer.net, padded),
             **cost,
@@ -95,10 +95,6 @@ def _labels(runs):
     if double:
         raise DeblurError(f"two runs are called {double[0]}: rename a folder, or they could not be told apart")
     return labels
-
-
-def _step(checkpoint):
-    return int(re.search(r"ckpt-(\d+)$", checkpoint)[1])
 
 
 def measure(path, weights):
@@ -160,7 +156,7 @@ def _cost_and_scores(document, found, source):
     for label, one in found.items():
         memory = f"{one['peak_memory'] / 2**30:.2f} GiB" if one["peak_memory"] else "not told"
         rows.append(
-            [label, one["system"], one["step"], f"{one['parameters']:,}"]
+            [label, one["system"], "" if one["step"] is None else one["step"], f"{one['parameters']:,}"]
             + [systems.system(one["system"]).PAPER["parameters"], f"{one['macs'] / 1e9:.1f}", f"{one['seconds']:.2f}"]
             + [memory, *(_number(one["scores"]["metrics"][name]) for name in columns)]
         )
