@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tfdeblur
-from tfdeblur import pretrained, runner
+from tests.conftest import load_experiment
+from tfdeblur import pretrained, runner, systems
 from tfdeblur.cli.main import main
 from tfdeblur.compat import tf
 from tfdeblur.data.images import read_image, write_image
@@ -209,6 +210,30 @@ def test_another_network_or_an_export_is_refused_before_the_first_step(start, fo
     with pytest.raises(DeblurError, match="no checkpoint"):
         start(str(tmp_path / "nothing"))
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+@pytest.mark.parametrize("variant", ["train", "fine_tune"])
+def test_the_shipped_weights_fit_both_configurations(variant):
+    net = systems.build_from(load_experiment("weights/two_way_half", variant))
+    shapes = [weight.shape for weight in tfdeblur.load(pretrained.DEFAULT).net.weights]
+    assert [weight.shape for weight in net.weights] == shapes
+
+
+@pytest.mark.slow
+def test_the_demonstration_scores_and_draws_before_and_after_fine_tuning(tmp_path, capsys):
+    out = tmp_path / "demo"
+    small = ["--config.steps=3", "--config.crop=32", "--config.batch_size=2", "--config.learning_rate=1e-3"]
+    assert main(["demo", f"--out={out}", *small]) == 0
+    table = capsys.readouterr().out
+    means = {name: json.loads((out / f"{name}.json").read_text()) for name in ("shipped", "fine_tuned")}
+    for results in means.values():
+        assert results["images"] == 6 and f"{results['metrics']['psnr']:.2f}" in table
+    assert means["shipped"]["metrics"]["psnr"] > means["shipped"]["blurred"]["psnr"]
+    assert means["shipped"]["metrics"] != means["fine_tuned"]["metrics"]
+    assert read_image(out / "before_after_truth.png").shape[:2] == (6 * (256 + 22), 4 * 256)
+    clock = photograph("clock_motion.png")
+    assert read_image(out / "clock_before_after.png").shape == (clock.shape[0], 3 * clock.shape[1], 3)
+    assert (out / "saved_model/saved_model.pb").exists()
 
 
 def test_restoring_in_float32_gives_the_same_everywhere():
