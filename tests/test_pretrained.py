@@ -212,8 +212,8 @@ def test_another_network_or_an_export_is_refused_before_the_first_step(start, fo
     assert not (tmp_path / "run/checkpoints").exists()
 
 
-@pytest.mark.parametrize("variant", ["train", "fine_tune"])
-def test_the_shipped_weights_fit_both_configurations(variant):
+@pytest.mark.parametrize("variant", ["train", "finish", "fine_tune"])
+def test_the_shipped_weights_fit_their_configurations(variant):
     net = systems.build_from(load_experiment("weights/two_way_half", variant))
     shapes = [weight.shape for weight in tfdeblur.load(pretrained.DEFAULT).net.weights]
     assert [weight.shape for weight in net.weights] == shapes

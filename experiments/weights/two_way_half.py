@@ -22,6 +22,13 @@ import ml_collections
 # What differs from the long training. The shakes are the demonstration's: one narrow family.
 VARIANTS = {
     "train": {},
+    "finish": {
+        "pixel_error": "logarithmic",
+        "shake_length": (0.0, 30.0),
+        "steps": 3400,
+        "learning_rate": 3e-4,
+        "decay_power": 1.0,
+    },
     "fine_tune": {
         "deterministic": True,
         "crop": 96,

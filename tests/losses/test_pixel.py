@@ -6,6 +6,7 @@ import pytest
 from tfdeblur.compat import tf
 from tfdeblur.losses.pixel import (
     directional_gradient_error,
+    log_squared_error,
     mean_absolute_error,
     mean_squared_error,
     multi_scale_squared_error,
@@ -33,6 +34,21 @@ def test_by_hand(loss, expected):
     prediction[1, 0, 0, 0] = -1  # one of four
     np.testing.assert_allclose(loss(prediction, target), expected, rtol=1e-6)
     np.testing.assert_allclose(loss(target, prediction), expected, rtol=1e-6)
+
+
+def test_the_logarithm_is_psnr_in_other_units_and_ends_at_50_db():
+    target = np.full((3, 2, 2, 3), 0.5, np.float32)
+    prediction = target + np.array([0.1, 0.2, 0.0], np.float32).reshape(3, 1, 1, 1)
+    errors = log_squared_error(prediction, target).numpy()
+    np.testing.assert_allclose(errors, np.log([0.01001, 0.04001, 1e-5]), rtol=1e-5)
+    np.testing.assert_allclose(-10 / np.log(10) * errors, [20.0, 13.98, 50.0], atol=0.01)
+
+
+def test_the_logarithms_slope_is_finite_where_nothing_is_wrong():
+    x = tf.Variable(np.full((1, 2, 2, 3), 0.5, np.float32))
+    with tf.GradientTape() as tape:
+        loss = log_squared_error(x, tf.constant(x))
+    np.testing.assert_array_equal(tape.gradient(loss, x), np.zeros_like(x))
 
 
 @pytest.mark.parametrize("loss, power", [(mean_absolute_error, 1), (mean_squared_error, 2)])

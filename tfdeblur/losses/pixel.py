@@ -28,6 +28,18 @@ def mean_squared_error(prediction, target):
     return _mean_per_sample(tf.square(difference))
 
 
+def log_squared_error(prediction, target, epsilon=1e-5):
+    """ln(epsilon + mean (prediction - target)^2), the mean over the elements of each sample.
+
+    PSNR in other units: a decibel counts as much on a sample that is nearly right as on one that is far off, up to
+    50 dB, where epsilon, which keeps the slope finite, takes over.
+
+    Args:
+      prediction, target: float [B, H, W, C] in [0, 1].
+    """
+    return tf.math.log(epsilon + mean_squared_error(prediction, target))
+
+
 def charbonnier(prediction, target, epsilon=1e-3):
     """mean sqrt((prediction - target)^2 + epsilon^2) over the elements of each sample (MPRNet Eq. 2).
 

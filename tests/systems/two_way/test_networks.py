@@ -211,6 +211,8 @@ def test_loss_by_hand():
     np.testing.assert_allclose(terms["pixel"], [22, 22])
     terms = TwoWayObjective(pixel_error="absolute").generator_losses(outputs, batch)
     np.testing.assert_allclose(terms["pixel"], [5 * 1 + 2 + 3] * 2)
+    terms = TwoWayObjective(pixel_error="logarithmic").generator_losses(outputs, batch)
+    np.testing.assert_allclose(terms["pixel"], [np.log(4) + np.log(9)] * 2, rtol=1e-4)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (-1.0, 2.0, 2.0), (1.0, 1.0)])

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from tfdeblur.losses.pixel import mean_absolute_error, mean_squared_error
+from tfdeblur.losses.pixel import log_squared_error, mean_absolute_error, mean_squared_error
 
-PIXEL_ERRORS = {"squared": mean_squared_error, "absolute": mean_absolute_error}
+PIXEL_ERRORS = {"squared": mean_squared_error, "absolute": mean_absolute_error, "logarithmic": log_squared_error}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,8 @@ class TwoWayObjective:
       scale_weights: alpha_i, finest scale first. The text gives 5 to alpha_3 and the reason that the largest scale is
         the result, while Eq. 1 counts scales the other way: it goes by the size.
       pixel_error: a key of PIXEL_ERRORS: "squared" is Eq. 2; "absolute", not in the paper, has the norm without the
-        square, so that few strongly blurred crops do not outweigh the others.
+        square, so that few strongly blurred crops do not outweigh the others; "logarithmic", not in the paper either,
+        the logarithm of the square, so that a crop that was sharp already weighs as much as any.
     """
 
     scale_weights: tuple = (5.0, 1.0, 1.0)
