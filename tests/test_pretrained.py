@@ -159,12 +159,12 @@ def test_deblur_without_a_model_makes_a_blurred_photograph_sharper(tmp_path, mon
     write_image("photo.png", blurred)
     assert main(["deblur", "photo.png", "--precision=float32"]) == 0
     restored = read_image("restored/photo.png")
-    assert psnr(restored, sharp) > psnr(blurred, sharp) + 0.2
+    assert psnr(restored, sharp) > psnr(blurred, sharp) + 0.5
 
 
 def test_the_shipped_network_leaves_a_sharp_photograph_alone():
     sharp = photograph("coffee.png")
-    assert psnr(tfdeblur.load(pretrained.DEFAULT).restore(sharp), sharp) > 35
+    assert psnr(tfdeblur.load(pretrained.DEFAULT).restore(sharp), sharp) > 40
 
 
 # -------------------------------------------------------------------------------------------- starting from it
@@ -228,7 +228,7 @@ def test_the_demonstration_scores_and_draws_before_and_after_fine_tuning(tmp_pat
     means = {name: json.loads((out / f"{name}.json").read_text()) for name in ("shipped", "fine_tuned")}
     for results in means.values():
         assert results["images"] == 6 and f"{results['metrics']['psnr']:.2f}" in table
-    assert means["shipped"]["metrics"]["psnr"] > means["shipped"]["blurred"]["psnr"]
+    assert means["shipped"]["metrics"]["psnr"] > means["shipped"]["blurred"]["psnr"] + 1.0
     assert means["shipped"]["metrics"] != means["fine_tuned"]["metrics"]
     assert read_image(out / "before_after_truth.png").shape[:2] == (6 * (256 + 22), 4 * 256)
     clock = photograph("clock_motion.png")
@@ -237,8 +237,11 @@ def test_the_demonstration_scores_and_draws_before_and_after_fine_tuning(tmp_pat
 
 
 def test_restoring_in_float32_gives_the_same_everywhere():
-    """A golden of the shipped weights: on both stack rows."""
+    """A golden of the shipped weights, the same on both stack rows."""
     image = tf.constant(photograph("chelsea.png")[None, 100:164, 100:164] / np.float32(255))
-    restored = restore_batch(tfdeblur.load(pretrained.DEFAULT).net, image).numpy()
-    golden = json.loads((pathlib.Path(__file__).parent / "pretrained_golden.json").read_text())
-    np.testing.assert_allclose(restored[0, ::16, ::16].ravel(), golden, atol=2e-5)
+    restored = restore_batch(tfdeblur.load(pretrained.DEFAULT).net, image)[0, 16::32, 16::32].numpy()
+    golden = [
+        [[0.52470, 0.35114, 0.19759], [0.56156, 0.45463, 0.24585]],
+        [[0.66158, 0.50733, 0.35078], [0.50294, 0.33250, 0.16296]],
+    ]
+    np.testing.assert_allclose(restored, golden, atol=5e-5)

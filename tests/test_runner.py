@@ -766,7 +766,9 @@ def test_held_out_pairs_are_scored_shown_and_choose_the_best_weights(
     assert scores.keys() == {2, 3} and scores[3] == pytest.approx(psnr, abs=1e-3) and scores[2] != scores[3]
     assert report.read_scalar(tmp_path / "run", "held_out/blurred_psnr")[1] == (3, pytest.approx(blurred_psnr))
     picture = read_image(tmp_path / "run" / "samples" / "step_0000003.png")
-    np.testing.assert_array_equal(picture, np.concatenate([crops[0][0], restored[0], crops[0][1]], axis=1))
+    row = np.concatenate([crops[0][0], restored[0], crops[0][1]], axis=1)
+    # Restored in a batch there and alone here: half a level can be rounded either way.
+    assert np.abs(picture.astype(int) - row).max() <= 1
     best = tfdeblur.load(tmp_path / "run", weights="best")
     assert best.path.endswith(f"best/ckpt-{max(scores, key=scores.get)}")
     assert best.metadata["held_out_psnr"] == pytest.approx(max(scores.values()))

@@ -305,8 +305,9 @@ def _load_export(folder, policy, weights, name):
     try:
         with open(os.path.join(folder, EXPORT_METADATA), encoding="utf-8") as file:
             metadata = json.load(file)
-        form = metadata.pop("format", None)
+        form = metadata.get("format")
         if form == pretrained.FORMAT:
+            del metadata["format"]  # a network like any other from now on, which exports name their own format of
             with precision(policy):
                 net = systems.build_from(metadata["config"])
             pretrained.read(net, os.path.join(folder, pretrained.FILE), metadata["sha256"])

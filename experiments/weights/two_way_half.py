@@ -1,13 +1,15 @@
 """The weights that ship: the Two-Way network's upper branch at half resolution, on pairs and shaken photographs.
 
     experiments/weights/data.sh MATERIAL data
-    tfdeblur train --config weights/two_way_half --workdir runs/two_way_half --blur_dir data/pairs/blur \\
+    tfdeblur train --config weights/two_way_half --workdir runs/first --blur_dir data/pairs/blur \\
         --sharp_dir data/pairs/sharp --photographs_dir data/photographs
+    tfdeblur train --config weights/two_way_half:finish --start_from FIRST --workdir runs/second ...
 
-What is not the paper's: features at half resolution, no lower decoder, a global residual, an absolute error, strong
+The second one teaches it to leave alone what is sharp already; README.md has all commands. What is not the paper's:
+features at half resolution, no lower decoder, a global residual, an absolute error and a logarithmic one, strong
 augmentation, batches of 8 crops of 160, a higher learning rate, clipped gradients.
 
-`steps` lie far beyond what is meant to be run, so that the rate hardly falls (power 0.3) and the training may be
+The first one's `steps` lie far beyond what is meant to be run, so that the rate hardly falls (power 0.3) and it may be
 stopped whenever it stops to pay.
 
 And the same network trained a little further on one kind of blur, as `tfdeblur demo` does; for your own pairs with
@@ -19,7 +21,7 @@ And the same network trained a little further on one kind of blur, as `tfdeblur 
 
 import ml_collections
 
-# What differs from the long training. The shakes are the demonstration's: one narrow family.
+# What differs from the first training. The shakes of "fine_tune" are the demonstration's: one narrow family.
 VARIANTS = {
     "train": {},
     "finish": {
@@ -36,8 +38,9 @@ VARIANTS = {
         "shake_length": (12.0, 20.0),
         "shake_angle": (-20.0, 20.0),
         "shake_anxiety": 0.005,
+        "pixel_error": "logarithmic",
         "steps": 300,
-        "learning_rate": 1e-4,
+        "learning_rate": 2e-4,
         "decay_power": 1.0,
         "ema_decay": 0.0,
         "image_every": 300,

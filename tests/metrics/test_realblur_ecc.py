@@ -125,7 +125,7 @@ def test_matches_scikit_image_with_the_same_homography():
     x, z = (image.astype(np.float32) / 255 for image in (sharp, restored))
     z *= (x * z).sum() / (z * z).sum()
     homography = module._homography(x, z)
-    assert realblur_ecc(restored, sharp) == pytest.approx(slow_scores(restored, sharp, homography), abs=1e-4)
+    assert realblur_ecc(restored, sharp) == pytest.approx(slow_scores(restored, sharp, homography), abs=1e-3)
 
 
 def test_ecc_is_asked_as_the_benchmark_asks(monkeypatch):
