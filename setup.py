@@ -57,7 +57,7 @@ setup(
     # Beside the code: each system's and experiment's README, what describes a dataset to TFDS, the user study's page.
     package_data={
         "": ["*.md", "*.bib", "*.txt", "*.tsv", "*.html"],
-        "tfdeblur.pretrained": ["*/weights.npz", "*/tfdeblur.json", "*/README.md"],
+        "tfdeblur.pretrained": ["*/*"],
     },
     entry_points={"console_scripts": ["tfdeblur = tfdeblur.cli.main:main"]},
 )

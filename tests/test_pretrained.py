@@ -121,12 +121,22 @@ def test_flags_of_other_formats_are_refused(folder, tmp_path, flag, capsys):
 def test_a_name_stands_for_the_folder_also_beside_one_of_that_name(folder, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pretrained, "_FOLDER", folder.parent)
     monkeypatch.chdir(tmp_path)
-    assert pretrained.names() == ["small"]
+    assert pretrained.names() == sorted(["small", pretrained.DEFAULT])
     assert tfdeblur.load("small").path == "small" and not capsys.readouterr().err
-    (tmp_path / "small").mkdir()
+    (tmp_path / "small/checkpoints").mkdir(parents=True)
     tfdeblur.load("small")
     assert "write ./small" in capsys.readouterr().err
     assert "no checkpoint" in fails("./small")
+
+
+def test_a_folder_is_never_taken_for_weights_whose_files_are_gone(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(pretrained, "_FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert "install tfdeblur again" in fails(pretrained.DEFAULT)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere / pretrained.DEFAULT)
+    monkeypatch.chdir(elsewhere)
+    assert "install tfdeblur again" in fails(pretrained.DEFAULT)
 
 
 @pytest.mark.parametrize("command", ["deblur", "evaluate", "export", "web"])
@@ -203,8 +213,12 @@ def test_it_goes_on_with_the_same_start_only_and_without_its_folder(start, folde
 def test_another_network_or_an_export_is_refused_before_the_first_step(start, folder, exported_run, tmp_path):
     with pytest.raises(DeblurError, match=r"give the same --config"):
         start(str(folder), widths=(4, 6, 10))
-    with pytest.raises(DeblurError, match="another network"):
+    with pytest.raises(DeblurError, match=r"num_res_blocks=0 \(here 1\)"):
         start(str(folder), num_res_blocks=1)
+    with pytest.raises(DeblurError, match="global_residual"):
+        start(str(folder), global_residual=True)  # of the same shapes
+    with pytest.raises(DeblurError, match="names nothing"):
+        start("")
     with pytest.raises(DeblurError, match="is an export"):
         start(str(exported_run))
     with pytest.raises(DeblurError, match="no checkpoint"):

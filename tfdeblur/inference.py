@@ -277,7 +277,7 @@ def load(path, policy="float32", weights="last"):
     if weights not in WEIGHTS:
         raise DeblurError(f"--weights={weights}: choose {', '.join(WEIGHTS)}")
     if path in pretrained.names():
-        if os.path.isdir(path):
+        if any(os.path.exists(os.path.join(path, part)) for part in ("checkpoints", EXPORT_METADATA)):
             _say(f"{path}: the weights that come with tfdeblur; for the folder of that name write ./{path}")
         return _load_export(pretrained.folder(path), policy, weights, path)
     if os.path.exists(os.path.join(path, EXPORT_METADATA)):
@@ -314,7 +314,8 @@ def _load_export(folder, policy, weights, name):
         else:
             restore_batch = runtimes.load(form, folder) if form else _load_saved_model(folder)
     except (OSError, KeyError, AttributeError, *checkpoints.UNREADABLE) as error:
-        raise DeblurError(f"{folder}: the export is damaged or incomplete; export it again") from error
+        again = "install tfdeblur" if name in pretrained.names() else "export it"
+        raise DeblurError(f"{folder}: damaged or incomplete; {again} again") from error
     held = metadata.get("weights", "last")
     if weights not in ("last", held):
         raise DeblurError(

@@ -294,6 +294,8 @@ def train(
       The last step's logs.
     """
     check_config(config)
+    if start_from == "":
+        raise DeblurError("--start_from: names nothing; leave it out to start from random weights")
     strategy = make_strategy(strategy_name)
     policy = resolve_precision(precision_name, training=True)
     say(f"{config.system}: {device()}, {policy}, {STACK}")
@@ -395,19 +397,17 @@ def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfi
 
 
 def _take_weights(generator, model):
-    """Gives a network the weights of another one of the same shape."""
+    """Gives a network the weights of another one of the same kind and arguments."""
     net = getattr(load(model), "net", None)
     if net is None:
         raise DeblurError(f"--start_from={model}: is an export; name the work directory of its training")
-    shapes = [[(weight.name, *weight.shape) for weight in each.weights] for each in (generator, net)]
-    if type(net) is not type(generator) or len(shapes[0]) != len(shapes[1]):
+    if type(net) is not type(generator):
         raise DeblurError(f"--start_from={model}: another network than this configuration's")
-    different = next(((mine, other) for mine, other in zip(*shapes, strict=True) if mine[1:] != other[1:]), None)
+    # As JSON: a list and a tuple of widths are the same.
+    theirs, ours = (json.loads(json.dumps(each.get_config(), default=str)) for each in (net, generator))
+    different = [f"{name}={theirs.get(name)} (here {ours[name]})" for name in ours if theirs.get(name) != ours[name]]
     if different:
-        name, *mine = different[0]
-        raise DeblurError(
-            f"--start_from={model}: {name} is {different[1][1:]} there and {tuple(mine)} here; give the same --config.*"
-        )
+        raise DeblurError(f"--start_from={model}: a network of {', '.join(different)}; give the same --config.*")
     generator.set_weights(net.get_weights())
 
 

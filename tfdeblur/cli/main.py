@@ -9,7 +9,7 @@ import sys
 import tfdeblur
 
 COMMANDS = {
-    "demo": "train a small network in minutes and look at what it does",
+    "demo": "restore with the weights that come along, fine-tune them for minutes, and look",
     "prepare": "decode a data set once, for trainings that start at once and read fast",
     "synthesize": "make blurred and sharp pairs from your own video, frames or photographs",
     "inspect": "look at every pair: a contact sheet, and what is broken or suspicious",
@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": "score a model under named protocols",
     "deblur": "restore photographs: files, globs, folders",
     "web": "try models on a page in the browser",
-    "export": "write a SavedModel that serves without tfdeblur",
+    "export": "write a network for TensorFlow Serving, Lite, ONNX, OpenVINO, or its weights to hand on",
     "import-weights": "turn published PyTorch weights into a model",
     "info": "parameters and multiply-accumulates of a system, beside the paper's",
     "report": "trainings side by side, their curves, a user study, the departures from the papers",

@@ -29,8 +29,8 @@ def _define(values, argv):
     flags.DEFINE_string(
         "start_from",
         None,
-        "A model as for --model of deblur, whose weights the network starts from, in place of random ones; of the same "
-        "system and widths. Optimisers, critic and schedule start anew.",
+        "Weights that the network starts from, in place of random ones: a name, a work directory, a checkpoint, or an "
+        "export of --format weights, of the same network. Optimisers, critic and schedule start anew.",
         flag_values=values,
     )
     common.define_precision(values)

@@ -21,7 +21,8 @@ _FOLDER = pathlib.Path(__file__).parent
 
 def names():
     """The names of the weights that come with the package."""
-    return sorted(file.parent.name for file in _FOLDER.glob(f"*/{FILE}"))
+    # The default also where its files are gone: nothing else may be taken for it.
+    return sorted({DEFAULT, *(file.parent.name for file in _FOLDER.glob("*/tfdeblur.json"))})
 
 
 def folder(name):

@@ -245,7 +245,7 @@ def read(path, best=False):
     elif not is_checkpoint:
         workdir, path = path, next(iter(_newest_first(path)), None)
         if path is None:
-            raise DeblurError(f"{workdir}: no checkpoint and no export there; train with --workdir, or name another")
+            raise DeblurError(f"{workdir}: no checkpoint and no export there; --model none lists what can be named")
     return _read_metadata(path), path
 
 
