@@ -315,7 +315,7 @@ def _load_export(folder, policy, weights, name):
             restore_batch = runtimes.load(form, folder) if form else _load_saved_model(folder)
     except (OSError, KeyError, AttributeError, *checkpoints.UNREADABLE) as error:
         again = "install tfdeblur" if name in pretrained.names() else "export it"
-        raise DeblurError(f"{folder}: damaged or incomplete; {again} again") from error
+        raise DeblurError(f"{folder}: the export is damaged or incomplete; {again} again") from error
     held = metadata.get("weights", "last")
     if weights not in ("last", held):
         raise DeblurError(
