@@ -152,7 +152,7 @@ def test_the_model_is_loaded_once_and_prism_is_not_asked(many, photographs, nega
     monkeypatch.setattr(
         prism_runner.PrismRunner, "run_pipeline", lambda *given: calls.append("prism") or run(*given), raising=True
     )
-    main(arguments(photographs, tmp_path / "out", negative))
+    main(arguments(photographs, tmp_path / "out", negative, "--precision", "float32"))
     assert calls == [(str(negative), "float32", "last")]
 
 
