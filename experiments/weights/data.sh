@@ -37,6 +37,10 @@ for blurred in "$material"/reds_mini/blur/*.png; do
         *) pair reds "$blurred" "$sharp" ;;
     esac
 done
+# Sharp pictures among the pairs, too: what is not blurred is to come back as it is.
+for sharp in "$material"/sharp/kodak24/*.png; do
+    pair kodak_sharp "$sharp" "$sharp"
+done
 
 average() { # frames, response, name, further flags
     for sequence in "$material"/sequence/gopro_*/; do
