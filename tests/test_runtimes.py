@@ -183,6 +183,22 @@ def test_int8_keeps_all_but_the_convolutions_in_float32(system, tmp_path):
     assert {node.get_type_name() for node in fed} <= {*kinds, "ShapeOf"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime, int8", [("tflite", False), ("onnx", False), ("openvino", False), ("openvino", True)])
+def test_the_weights_that_ship(runtime, int8, tmp_path):
+    needs(runtime)
+    deblurrer = tfdeblur.load("two_way_half")
+    image = photograph("coffee.png")[100:164, 200:296] / np.float32(255)
+    size, calibration = image.shape[:2] if runtime == "tflite" else None, [image[None]] if int8 else None
+    export_for_runtime(deblurrer, tmp_path / "out", runtime, size, calibration=calibration)
+    restored, expected = tfdeblur.load(tmp_path / "out").restore(image), expected_of(deblurrer, image)
+    assert np.abs(expected - image).max() > 0.05
+    if int8:
+        assert np.mean((restored - expected) ** 2) < 1e-4  # 40 dB
+    else:
+        np.testing.assert_allclose(restored, expected, atol=1e-4)
+
+
 # ----------------------------------------------------------------------------------------------- what is promised
 
 
@@ -459,7 +475,7 @@ def test_int8_on_the_command_line(trained_run, tmp_path, capsys):
 def test_benchmark_of_an_export_of_an_export(exported, capsys):
     _, folder = exported("tflite")
     assert benchmark_command.main(["exports", "--model", str(folder)]) == 1
-    assert f"--model={folder}: is an export; name the work directory" in capsys.readouterr().err
+    assert f"--model: {folder} is an export; name the work directory" in capsys.readouterr().err
 
 
 @pytest.mark.slow

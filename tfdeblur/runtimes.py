@@ -222,8 +222,11 @@ def _installed(name, extra):
 
 
 def _reason(error):
-    """The operations that TensorFlow Lite's or OpenVINO's converter does not know; else the first line of its error."""
+    """The operations that TensorFlow Lite's or OpenVINO's converter does not know; else the first line of its error
+    that says something."""
     unknown = re.findall(r"'tf\.(\w+)' op|found for operations: ([\w, ]+)", str(error))
     if unknown:
         return "there is no " + ", ".join(sorted({name for names in unknown for name in names if name}))
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = (line.strip() for line in str(error).splitlines())
+    # OpenVINO says first where in its source it was.
+    return next((line for line in lines if line and not line.startswith("Exception from ")), type(error).__name__)

@@ -15,6 +15,15 @@ NUM_SCALES = 3
 DECODER_ORDERS = ("residuals_first", "deconv_first")
 
 
+def _space_to_depth(images):
+    """[B, 2H, 2W, C] -> [B, H, W, 4C], 2x2 pixels become one, as by tf.nn.space_to_depth.
+
+    Not by that: OpenVINO takes the greatest size that a number can hold, halved by it, for a limit of the sizes, and
+    cannot run the transposed convolutions behind it.
+    """
+    return tf.concat([images[:, row::2, column::2] for row in (0, 1) for column in (0, 1)], axis=-1)
+
+
 def size_multiple(half_resolution):
     """What the sides of the blurred image must divide by: the coarsest scale is halved twice in the encoder."""
     return 4 * 2 ** (NUM_SCALES - 1) * (2 if half_resolution else 1)
@@ -159,7 +168,7 @@ class TwoWay(tf.keras.Model):
     def _restore(self, blurred, coarser):
         """One scale, Eq. 1: {"restored", "up", "down"}."""
         images = tf.concat([blurred, coarser], axis=-1)
-        full = self.e1(tf.nn.space_to_depth(images, 2) if self.half_resolution else images)
+        full = self.e1(_space_to_depth(images) if self.half_resolution else images)
         half = self.e2(full)
         quarter = self.e3(half)
         if self.egn is not None:
