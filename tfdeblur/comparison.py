@@ -48,9 +48,8 @@ def build(runs, source, protocols, out, photographs=None, weights="last", seed=0
     labels = _labels(runs)
     shown = images_by_name(photographs) if photographs else dict.fromkeys(REAL_BLUR)
     deblurrers = {label: load(run, weights=weights) for label, run in zip(labels, runs, strict=True)}
-    for label, deblurrer in deblurrers.items():
-        if not hasattr(deblurrer, "net"):
-            raise DeblurError(f"{label}: is an export; name the work directory of its training")
+    for deblurrer in deblurrers.values():
+        deblurrer.need_net("the report")
     # What could fail later is looked at before minutes are spent.
     for path in filter(None, shown.values()):
         read_image(path)

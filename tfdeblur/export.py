@@ -156,7 +156,7 @@ def calibration_crops(folder, count=32, side=256):
 @contextlib.contextmanager
 def _written(deblurrer, out):
     """(an empty folder, the metadata) to fill; when the block ends they become `out`, in place of an earlier export."""
-    if not hasattr(deblurrer, "net"):
+    if deblurrer.net is None:
         raise DeblurError("the model is an export itself: copy its folder, or export from the work directory")
     out = os.path.abspath(out)
     if os.path.isfile(out):

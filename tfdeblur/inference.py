@@ -50,9 +50,11 @@ class Deblurrer:
     Attributes:
       fixed_size: None; or (height, width), which an image's sides must not exceed in `restore_batch`: larger images are
         restored in such tiles.
+      net: the Keras network; None of an export for other runtimes.
     """
 
     fixed_size = None
+    net = None
 
     def __init__(self, restore_batch, metadata=None, path=None):
         self._restore_batch = restore_batch
@@ -71,6 +73,16 @@ class Deblurrer:
         deblurrer = cls(tf.function(lambda x: restore_batch(net, x), input_signature=signature), metadata, path)
         deblurrer.net = net
         return deblurrer
+
+    def need_net(self, who):
+        """The Keras network, for what an export cannot do; `who` asks for it, such as "--hsic".
+
+        Raises:
+          DeblurError: this is an export.
+        """
+        if self.net is None:
+            raise DeblurError(f"{who}: {self.path} is an export; name the work directory of its training")
+        return self.net
 
     def configure(self, tile=None, overlap=None, self_ensemble=False, scales=(1.0,)):
         """How `restore` works from now on.
@@ -195,7 +207,7 @@ class Deblurrer:
         """What restoring takes for each pixel of an image that is restored whole; an estimate, rather too high."""
         if self._bytes_per_pixel is None:
             self._bytes_per_pixel = tiles.MOST_BYTES_PER_PIXEL
-            net = getattr(self, "net", None)
+            net = self.net
             if net is None and self.metadata.get("config"):  # an export
                 with contextlib.suppress(*_OTHER_VERSION, DeblurError):
                     net = systems.build_from(self.metadata["config"])

@@ -142,16 +142,15 @@ def figure_of(deblurrer, name, *which):
       uint8 [H, W, 3] -> (uint8 RGB picture, a line of what was measured).
     """
     system = deblurrer.metadata.get("config", {}).get("system")
-    if not hasattr(deblurrer, "net"):
-        raise DeblurError(f"--{name}: {deblurrer.path} is an export; name the work directory of its training")
+    net = deblurrer.need_net(f"--{name}")
     figures = getattr(systems.system(system), "FIGURES", {})
     if name not in figures:
         raise DeblurError(f"--{name}: {system} has no such picture")
     # What this network cannot show is said now, and not once for each photograph.
-    figures[name](deblurrer.net, np.zeros((8, 8, 3), np.float32), *which)
+    figures[name](net, np.zeros((8, 8, 3), np.float32), *which)
 
     def draw(image):
-        pictures, line = figures[name](deblurrer.net, uint8_to_01(image).numpy(), *which)
+        pictures, line = figures[name](net, uint8_to_01(image).numpy(), *which)
         rows = [pictures[first : first + _FIGURE_COLUMNS] for first in range(0, len(pictures), _FIGURE_COLUMNS)]
         rows = [(" | ".join(caption for caption, _ in row), [image for _, image in row]) for row in rows]
         width = min(max(*image.shape[:2], _FIGURE_WIDTH // 2), _FIGURE_WIDTH)

@@ -398,9 +398,7 @@ def _train(config, workdir, source, sizes, policy, cache_dir, strategy, on_nonfi
 
 def _take_weights(generator, model):
     """Gives a network the weights of another one of the same kind and arguments."""
-    net = getattr(load(model), "net", None)
-    if net is None:
-        raise DeblurError(f"--start_from={model}: is an export; name the work directory of its training")
+    net = load(model).need_net("--start_from")
     if type(net) is not type(generator):
         raise DeblurError(f"--start_from={model}: another network than this configuration's")
     # As JSON: a list and a tuple of widths are the same.
@@ -666,9 +664,7 @@ def feature_hsic(deblurrer, source, seed=0):
       {"sharp": mean over the images, "blurred": likewise, "sharp_over_blurred": one over the other, the table's number,
       "pixels": most that are drawn of an image}.
     """
-    net = getattr(deblurrer, "net", None)
-    if net is None:
-        raise DeblurError(f"--hsic: {deblurrer.path} is an export; name the work directory of its training")
+    net = deblurrer.need_net("--hsic")
     if not hasattr(net, "last_features"):
         raise DeblurError("--hsic: only egnet and mprnet tell what their last convolution takes")
 

@@ -8,7 +8,7 @@
 #     kohler/{blur/<image>_<trajectory>.png,sharp/<image>.jpg}
 #     levin/{blur/<image>_<kernel>.png,sharp/<image>.png}, lai/ likewise
 #     real_blur/                                 photographs
-# DATA is what data.sh made. Writes OUT/<set>.json and .csv, the table OUT/scores.md, and OUT/restored/.
+# DATA is what data.sh made. Writes OUT/<set>.json and .csv, the table OUT/scores.md, and OUT/side_by_side/.
 set -eu
 material=$1 data=$2 out=$3 model=${4:-two_way_half}
 tfdeblur=${TFDEBLUR:-tfdeblur} python=${PYTHON:-python3}
@@ -39,7 +39,6 @@ for set in kohler levin lai; do # blurred pictures lie some pixels beside their 
     score $set kohler --blur_dir "$out/pairs/$set/blur" --sharp_dir "$out/pairs/$set/sharp"
 done
 score shaken psnr,ssim
-$tfdeblur deblur "$material/real_blur" --model "$model" --out "$out/restored"
 $tfdeblur deblur "$material/real_blur" --model "$model" --out "$out/side_by_side" --side_by_side
 
 $python - "$out" >"$out/scores.md" <<'END'

@@ -107,8 +107,7 @@ def _deblurrer(values):
 
     if values.model:
         deblurrer = inference.load(values.model, weights=values.weights)
-        if not hasattr(deblurrer, "net"):
-            raise DeblurError(f"--model={values.model}: is an export; name the work directory of its training")
+        deblurrer.need_net("--model")
         return deblurrer
     runner.check_config(values.config)
     return inference.Deblurrer.of_network(systems.build_from(values.config), {"config": values.config.to_dict()})
