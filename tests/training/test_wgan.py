@@ -5,6 +5,7 @@ import pytest
 
 from tfdeblur.compat import tf
 from tfdeblur.training.checkpoints import Checkpoints
+from tfdeblur.training.supervised import prepare
 from tfdeblur.training.wgan import WganTrainer, samples_per_step
 
 
@@ -86,6 +87,23 @@ def test_a_step_by_hand(critic_batches):
     assert int(player.step) == 1
     # The last critic update and the generator's own share one forward pass.
     assert player.generator.calls == (updates if critic_batches == "fresh" else 1)
+
+
+class FirstIsNaN(Objective):
+    def critic_losses(self, restored, batch, critic, mix):
+        terms = super().critic_losses(restored, batch, critic, mix)
+        return {**terms, "difference": terms["difference"] * (np.nan if len(self.mixes) == 1 else 1.0)}
+
+
+@pytest.mark.parametrize("critic_batches", ["fresh", "same"])
+def test_an_earlier_critic_update_that_was_not_finite_is_seen_in_the_logs(critic_batches):
+    player = trainer(critic_batches)
+    player.discriminator_optimizer = prepare(tf.keras.optimizers.SGD(0.2), player.discriminator)
+    player.objective = FirstIsNaN()
+    logs = player.train_step(batch_of(samples_per_step(2, 3, critic_batches)))
+    bad = {name for name, value in logs.items() if not np.isfinite(value)}
+    assert bad == {"discriminator/difference", "discriminator/loss", "discriminator/gradient_norm"}
+    assert int(player.skipped) == 1 and np.isfinite(player.discriminator.w) and np.isfinite(player.generator.w)
 
 
 def test_mixing_weights_depend_on_seed_step_and_place_alone():

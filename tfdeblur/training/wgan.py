@@ -1,5 +1,7 @@
 """A generator against a Wasserstein critic: several updates of the critic to one of the generator."""
 
+import functools
+
 from tfdeblur.compat import tf
 from tfdeblur.training.gan import GanTrainer
 from tfdeblur.training.supervised import scale_loss
@@ -37,29 +39,31 @@ class WganTrainer(GanTrainer):
         self.one_mix = one_mix
 
     def train_step(self, batch):
-        parts, logs = [batch], {}
+        parts = [batch]
         if self.critic_batches == "fresh":
             parts = [
                 tf.nest.map_structure(lambda x, n=n: _sub_batch(x, n, self.critic_updates), batch)
                 for n in range(self.critic_updates)
             ]
         *earlier, last = parts
-        for update, part in enumerate(earlier):
+        updates = [
             self._update_critic(update, self.generator(part["blurred"], training=True)["restored"], part)
+            for update, part in enumerate(earlier)
+        ]
 
         def finish_the_critic(outputs):
             for update in range(len(earlier), self.critic_updates):
-                logs.update(self._update_critic(update, outputs["restored"], last))
+                updates.append(self._update_critic(update, outputs["restored"], last))
 
         # The critic's updates change nothing in the generator: one forward pass serves the last of them (all of them
         # if they see the same images) and the generator's own.
-        logs |= self._train_generator(
+        logs = self._train_generator(
             last,
             lambda outputs, part: self.objective.generator_losses(outputs, part, self.discriminator),
             finish_the_critic,
         )
         self.step.assign_add(1)
-        return logs
+        return logs | functools.reduce(_later, updates)
 
     def _update_critic(self, update, restored, part):
         with tf.GradientTape() as tape:
@@ -80,6 +84,11 @@ class WganTrainer(GanTrainer):
         count = tf.shape(restored)[0]
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * count
         return weights[first : first + count]
+
+
+def _later(before, after):
+    """The logs of the later of two updates, but what was not finite in the earlier one, which must be seen."""
+    return {name: tf.where(tf.math.is_finite(before[name]), value, before[name]) for name, value in after.items()}
 
 
 def _sub_batch(tensor, number, parts):
