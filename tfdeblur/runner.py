@@ -33,6 +33,7 @@ from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.clipping import CLIP_MODES
 from tfdeblur.training.strategy import is_chief, make_strategy, shares
+from tfdeblur.training.supervised import freeze_alike
 
 EMBEDDED_SHAKES = 3  # kernels for each embedded test photograph
 
@@ -406,6 +407,7 @@ def _take_weights(generator, model):
     different = [f"{name}={theirs.get(name)} (here {ours[name]})" for name in ours if theirs.get(name) != ours[name]]
     if different:
         raise DeblurError(f"--start_from={model}: a network of {', '.join(different)}; give the same --config.*")
+    freeze_alike(net, generator)
     generator.set_weights(net.get_weights())
 
 

@@ -113,6 +113,32 @@ def test_counters_and_seeds_are_not_averaged():
     assert (float(player.average.w), int(player.average.seed)) == (pytest.approx(0.9), 7)
 
 
+class Halves(tf.keras.Model):
+    """Two layers, each with a kernel and a seed of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.base, self.rest = tf.keras.layers.Layer(), tf.keras.layers.Layer()
+        for number, layer in enumerate((self.base, self.rest), start=1):
+            layer.kernel = layer.add_weight("kernel", [number], initializer=tf.keras.initializers.Constant(number))
+            layer.seed = layer.add_weight(
+                "seed", [2 * number], tf.int64, tf.keras.initializers.Constant(10 * number), trainable=False
+            )
+
+
+def test_the_average_of_a_network_with_a_frozen_part():
+    player = trainer(global_batch_size=4)
+    player.generator = Halves()
+    player.generator.base.trainable = False
+    player.keep_average(Halves(), 0.5)
+    player.generator.rest.kernel.assign([5.0, 6.0])
+    player.step.assign_add(1)
+    player.update_average()
+    np.testing.assert_array_equal(player.average.base.kernel, [1.0])
+    np.testing.assert_array_equal(player.average.rest.kernel, [5.0, 6.0])
+    np.testing.assert_array_equal(player.average.rest.seed, [20] * 4)
+
+
 def averaged_steps(player, decay, steps, strategy):
     """[(weight, average) after each step] of a trainer with an average."""
     with strategy.scope():

@@ -42,6 +42,7 @@ class SupervisedTrainer(tf.keras.Model):
         After step n each weight is the mean of those after the steps k = 1 .. n, weighted by decay^(n - k). Dividing by
         the sum of these factors (Adam's bias correction) leaves the weights of before the first step out.
         """
+        freeze_alike(net, self.generator)
         net.set_weights(self.generator.get_weights())
         self.average, self._decay = net, decay
 
@@ -111,6 +112,13 @@ class SupervisedTrainer(tf.keras.Model):
 
 def _approach(variable, target, share):
     variable.assign_add(share * (target - variable))
+
+
+def freeze_alike(net, like):
+    """Gives the weights of `net` the order of those of `like`, of the same kind: Keras lists frozen ones apart."""
+    layers = ([part for part in one.submodules if isinstance(part, tf.keras.layers.Layer)] for one in (net, like))
+    for layer, other in zip(*layers, strict=True):
+        layer.trainable = other.trainable
 
 
 def _counter(name):
