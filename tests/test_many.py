@@ -89,6 +89,17 @@ def test_the_files_are_those_of_deblur_and_the_rest_is_listed(many, photographs,
     assert not (out / many.WORK).exists()
 
 
+def test_the_weights_that_come_along_also_beside_a_folder_of_their_name(
+    many, photographs, negative, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(negative, "two_way_half")
+    image = str(photographs / "a.png")
+    assert main(["deblur", image, "--out", "plain", "--precision=float32"]) == 0
+    assert main(["deblur", image, "--out", "out", "--precision=float32", "--runner", "DirectRunner"]) == 0
+    assert list(results("out")) == ["a.png"] and results("out") == results("plain")
+
+
 def test_a_second_call_does_what_is_left(many, photographs, negative, tmp_path, capsys):
     out = tmp_path / "out"
     main(arguments(photographs, out, negative))

@@ -133,6 +133,10 @@ def test_a_model_is_called_by_the_end_of_its_path_that_tells_it_from_the_others(
         ("b/mine", "runs/b/mine"),
         ("madn", "madn/"),
     ]
+    beside = ["two_way_half", "./two_way_half"]
+    assert list(web.short_names(beside).values()) == beside and next(iter(web.short_names(beside))) == beside[0]
+    with pytest.raises(DeblurError, match="--model=two_way_half: named twice"):
+        web.short_names([beside[0], beside[0]])
     with pytest.raises(DeblurError, match="--model=madn: named twice"):
         web.short_names(["madn", "runs/../madn"])
 

@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import threading
 
-from tfdeblur import runner
+from tfdeblur import pretrained, runner
 from tfdeblur.data.images import IMAGE_SUFFIXES
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import load
@@ -156,7 +156,7 @@ def deblur_many(jobs, failures, out, model, runner_name, options, **settings):
       DeblurError: another call works in `out`, or the pipeline failed as a whole.
     """
     pipeline = _pipeline(runner_name, options)
-    out, model = _absolute(out), _absolute(model)
+    out, model = _absolute(out), model if model in pretrained.names() else _absolute(model)
     letters = [{"input": path, "reason": line} for path, line in failures]
     with _workspace(out) as work:
         # Through a file: a cluster takes a pipeline of a few megabytes, not a list of a million names.

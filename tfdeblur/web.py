@@ -15,7 +15,7 @@ import tempfile
 import threading
 import warnings
 
-from tfdeblur import runner
+from tfdeblur import pretrained, runner
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.photographs import REAL_BLUR, TEST, photograph
 from tfdeblur.data.shake import Shake, blur, generator, random_kernel
@@ -58,7 +58,8 @@ def short_names(paths):
 
     ["runs/a/mine", "runs/b/mine", "madn"] -> a/mine, b/mine, madn. DeblurError where one path comes twice.
     """
-    parts = [pathlib.Path(os.path.abspath(path)).parts for path in paths]
+    # The name of weights that come along is a path of its own: nothing lies above it.
+    parts = [("", path) if path in pretrained.names() else pathlib.Path(os.path.abspath(path)).parts for path in paths]
     named = {}
     for path, own in zip(paths, parts, strict=True):
         if parts.count(own) > 1:
