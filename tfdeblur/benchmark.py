@@ -140,6 +140,14 @@ def seams(deblurrer, images, tile, overlaps):
       {"tile", "levels": {overlap: {"largest", "99.99%", "mean"}} over all images, before rounding, 1 being 1/255;
       "reach": {level: pixels from an image's new border, behind which cutting it there changes less than `level`}}.
     """
+    if deblurrer.fixed_size:
+        raise DeblurError(f"{deblurrer.path}: an export for one size has tiles of its own; name another model")
+    for name, image in images.items():
+        height, width = image.shape[:2]
+        if max(height, width) <= tile or width < 2 * GRID:
+            raise DeblurError(
+                f"{name}: {width}x{height} is one tile of {tile}, or too narrow; name a larger one or a smaller --tile"
+            )
     levels, profiles = collections.defaultdict(list), []
     for image in images.values():
         image = uint8_to_01(image).numpy()

@@ -79,3 +79,5 @@ def test_benchmark_of_tiles(trained_run, picture, capsys):
     levels = json.loads(capsys.readouterr().out)["levels"]
     assert levels["0"]["largest"] > levels["32"]["largest"]
     refused(capsys, [*argv, "--overlaps=a"], "--overlaps=a")
+    refused(capsys, [*argv, "--tile=512"], "name a larger one or a smaller --tile")
+    refused(capsys, ["benchmark", "restoring", "--model", str(trained_run)], "--model: only with exports and seams")

@@ -60,6 +60,8 @@ def _run(values, arguments):
         raise DeblurError(
             f"{said} to benchmark: write training, inference, input, restoring, exports or seams IMAGE..."
         )
+    if values.model and arguments != ["exports"]:
+        raise DeblurError("--model: only with exports and seams; name a --config")
     size = common.parse_size(values.size)
 
     from tfdeblur import benchmark, runner
