@@ -298,6 +298,16 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["out"]
 
 
+def test_a_name_below_which_tensorflow_finds_nothing_is_refused_in_writing_and_in_reading(tmp_path):
+    with pytest.raises(DeblurError, match="rename the folder"):
+        export_saved_model(quick(0.5), tmp_path / "v[1]/out")
+    assert not any(tmp_path.iterdir())
+    export_saved_model(quick(0.5), tmp_path / "out")
+    os.rename(tmp_path / "out", tmp_path / "o*t")
+    with pytest.raises(DeblurError, match="rename the folder"):
+        tfdeblur.load(tmp_path / "o*t")
+
+
 def test_an_export_cannot_be_exported_again(tmp_path):
     export_saved_model(quick(0.5), tmp_path / "out")
     with pytest.raises(DeblurError, match="is an export itself"):

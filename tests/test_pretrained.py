@@ -71,6 +71,15 @@ def test_what_was_loaded_from_it_can_be_exported_and_the_export_loads(folder, tm
     np.testing.assert_array_equal(tfdeblur.load(tmp_path / "saved").restore(image), expected)
 
 
+def test_an_export_tells_its_own_numbers(folder, tmp_path):
+    told = json.loads((folder / "tfdeblur.json").read_text())
+    again, saved = tmp_path / "again", tmp_path / "saved"
+    assert main(["export", f"--model={folder}", "--format=weights", f"--out={again}"]) == 0
+    assert json.loads((again / "tfdeblur.json").read_text()) == told
+    assert main(["export", f"--model={folder}", f"--out={saved}"]) == 0
+    assert not {"sha256", "psnr_to_float32"} & set(json.loads((saved / "tfdeblur.json").read_text()))
+
+
 def test_another_file_than_was_written_is_refused(damaged):
     content = bytearray((damaged / "weights.npz").read_bytes())
     content[len(content) // 2] ^= 1
@@ -137,6 +146,20 @@ def test_a_folder_is_never_taken_for_weights_whose_files_are_gone(folder, monkey
     shutil.copytree(folder, elsewhere / pretrained.DEFAULT)
     monkeypatch.chdir(elsewhere)
     assert "install tfdeblur again" in fails(pretrained.DEFAULT)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "--config=madn/smoke", f"--workdir={pretrained.DEFAULT}"],
+        ["export", f"--out={pretrained.DEFAULT}"],
+        ["import-weights", "--system=mprnet", "--checkpoint=m.pth", f"--out={pretrained.DEFAULT}"],
+    ],
+)
+def test_nothing_is_written_under_their_name(argv, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 1
+    assert f"write ./{pretrained.DEFAULT}" in capsys.readouterr().err and not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["deblur", "evaluate", "export", "web"])

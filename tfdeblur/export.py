@@ -13,7 +13,7 @@ from tfdeblur.data.images import list_images, read_image
 from tfdeblur.errors import DeblurError
 from tfdeblur.inference import EXPORT_METADATA, restore_batch
 from tfdeblur.serving import MAX_PIXELS, serve_bytes
-from tfdeblur.training.checkpoints import PLACES
+from tfdeblur.training.checkpoints import PLACES, refuse_wildcards
 
 _SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables", "assets"}
 _WRITTEN = _SAVED_MODEL.union([EXPORT_METADATA, pretrained.FILE], *runtimes.FILES.values())
@@ -51,6 +51,7 @@ def export_saved_model(deblurrer, out, max_pixels=MAX_PIXELS):
     """
     if max_pixels < 1:
         raise DeblurError(f"--max_pixels={max_pixels}: must be 1 or more, for example {MAX_PIXELS}")
+    refuse_wildcards(out)
     with _written(deblurrer, out) as (folder, _):
         module = _Serving(deblurrer.net)
         # It calls the other one, so that the network is in the file once.
@@ -124,7 +125,7 @@ def export_weights(deblurrer, out):
     """
     with _written(deblurrer, out) as (folder, metadata):
         path = os.path.join(folder, pretrained.FILE)
-        data = {key: value for key, value in metadata["data"].items() if key not in PLACES}
+        data = {key: value for key, value in (metadata.get("data") or {}).items() if key not in PLACES}
         if metadata.get("start_from") not in pretrained.names():
             metadata.pop("start_from", None)
         metadata |= {"format": pretrained.FORMAT, "data": data, "sha256": pretrained.write(deblurrer.net, path)}
@@ -132,7 +133,8 @@ def export_weights(deblurrer, out):
         pretrained.read(rounded, path, metadata["sha256"])
         image = np.random.default_rng(0).uniform(size=(1, 37, 52, 3)).astype(np.float32)
         difference = restore_batch(rounded, tf.constant(image)) - restore_batch(deblurrer.net, tf.constant(image))
-        metadata["psnr_to_float32"] = _psnr([difference.numpy()])
+        # Weights that were rounded before are what they were.
+        metadata["psnr_to_float32"] = deblurrer.metadata.get("psnr_to_float32", _psnr([difference.numpy()]))
         return metadata["psnr_to_float32"]
 
 
@@ -165,7 +167,8 @@ def _written(deblurrer, out):
     foreign = sorted(there - _WRITTEN if EXPORT_METADATA in there else there)
     if foreign:
         raise DeblurError(f"{out}: holds {foreign[0]}, which no export wrote; name a new folder with --out")
-    metadata = dict(deblurrer.metadata)
+    # Of the export that it was loaded from; each tells its own.
+    metadata = {key: value for key, value in deblurrer.metadata.items() if key not in ("sha256", "psnr_to_float32")}
     try:
         os.makedirs(os.path.dirname(out), exist_ok=True)
         # Written beside and renamed, the earlier export moved away first: at no moment is a half one at `out`.

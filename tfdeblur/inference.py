@@ -107,9 +107,9 @@ class Deblurrer:
         if overlap < 0:
             raise DeblurError(f"--overlap={overlap}: must be 0 or more")
         if tile and tile < tiles.smallest(overlap):
+            remedy = "name a smaller --overlap, 0 for none" if overlap else "name a larger one"
             raise DeblurError(
-                f"--tile={tile}: tiles that share {overlap} pixels need a side of {tiles.smallest(overlap)}; name a "
-                "smaller --overlap, 0 for none"
+                f"--tile={tile}: tiles that share {overlap} pixels need a side of {tiles.smallest(overlap)}; {remedy}"
             )
         if not scales or not all(0.0 < scale <= MOST_SCALE for scale in scales):
             said = ",".join(f"{scale:g}" for scale in scales)
@@ -341,6 +341,7 @@ def _load_export(folder, policy, weights, name):
 
 
 def _load_saved_model(path):
+    checkpoints.refuse_wildcards(path)
     model = tf.saved_model.load(path)  # kept by the function: the signature holds its variables only weakly
     model.signatures["serving_default"]  # a KeyError now rather than at the first image
     return lambda images: model.signatures["serving_default"](images)["restored"]

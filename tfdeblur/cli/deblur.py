@@ -122,8 +122,10 @@ def _run(values, arguments, beam_options=()):
 def _refuse_unwritable(out):
     """Before hours are spent; the nearest folder that is there already must take files."""
     there = os.path.abspath(out)
-    while not os.path.isdir(there) and there != os.path.dirname(there):
+    while not os.path.exists(there) and there != os.path.dirname(there):
         there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        raise DeblurError(f"--out={out}: {there} is a file; name a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise DeblurError(f"--out={out}: cannot be written to; choose another folder")
 

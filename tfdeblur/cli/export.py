@@ -5,6 +5,7 @@ import sys
 
 from absl import flags
 
+from tfdeblur import pretrained
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
@@ -47,6 +48,7 @@ def _define(values, argv):
 
 def _run(values, arguments):
     del arguments
+    pretrained.refuse_name("out", values.out)
     from tfdeblur import export
     from tfdeblur.inference import load
 

@@ -4,6 +4,7 @@ import sys
 
 from absl import flags
 
+from tfdeblur import pretrained
 from tfdeblur.cli import common
 
 SUMMARY = """Turns a PyTorch checkpoint (.pth, zip or older format) into a folder for --model of evaluate, deblur and
@@ -19,6 +20,7 @@ def _define(values, argv):
 
 def _run(values, arguments):
     del arguments
+    pretrained.refuse_name("out", values.out)
     from tfdeblur.torch_checkpoints import import_weights
 
     metadata = import_weights(values.system, values.checkpoint, values.out)

@@ -6,6 +6,7 @@ import sys
 
 from absl import flags
 
+from tfdeblur import pretrained
 from tfdeblur.cli import common
 from tfdeblur.errors import DeblurError
 
@@ -68,6 +69,7 @@ def _run(values, arguments):
     from tfdeblur.training.loop import Interrupted, WorkerLost
 
     config = values.config
+    pretrained.refuse_name("workdir", values.workdir)
     runner.check_config(config)
     if values.vgg_weights and config.get("vgg_weights") != "imagenet":
         raise DeblurError(

@@ -30,6 +30,12 @@ def folder(name):
     return str(_FOLDER / name)
 
 
+def refuse_name(flag, path):
+    """DeblurError for a folder to write that would be taken for weights that come along when it is named as a model."""
+    if path in names():
+        raise DeblurError(f"--{flag}={path}: is the name of weights that come with tfdeblur; write ./{path}")
+
+
 def listing():
     """What can be named as a model, for people."""
     ours = "".join(

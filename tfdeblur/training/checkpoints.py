@@ -51,7 +51,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir, trainer, metadata, keep=3):
-        _refuse_wildcards(workdir)
+        refuse_wildcards(workdir)
         self.trainer = trainer
         self.metadata = metadata
         self._workdir = workdir
@@ -134,7 +134,7 @@ def save_generator(net, workdir, metadata):
       workdir: folder.
       metadata: see `Checkpoints`.
     """
-    _refuse_wildcards(workdir)
+    refuse_wildcards(workdir)
     stand_in = tf.train.Checkpoint(generator=net)  # for the trainer: only the names along the path matter
     try:
         _write_whole(tf.train.Checkpoint(trainer=stand_in, metadata=_Metadata(metadata)), _prefix(workdir, 0))
@@ -193,9 +193,10 @@ def _write_whole(checkpoint, path):
             os.close(handle)
 
 
-def _refuse_wildcards(path):
+def refuse_wildcards(path):
+    """DeblurError for a folder of checkpoints or a SavedModel that TensorFlow would write and not find again."""
     if set("*?[]") & set(str(path)):
-        raise DeblurError(f"{path}: TensorFlow reads no checkpoint below a name with *, ?, [ or ]; rename the folder")
+        raise DeblurError(f"{path}: TensorFlow reads nothing below a name with *, ?, [ or ]; rename the folder")
 
 
 def _newest_first(workdir, folder="checkpoints"):
@@ -231,7 +232,7 @@ def read(path, best=False):
     Returns:
       (metadata dict, path prefix).
     """
-    _refuse_wildcards(path)
+    refuse_wildcards(path)
     path = path.removesuffix(".index")
     is_checkpoint = os.path.exists(path + ".index")
     if best:
