@@ -40,7 +40,7 @@ VARIANTS = {
         "shake_anxiety": 0.005,
         "pixel_error": "logarithmic",
         "steps": 300,
-        "learning_rate": 2e-4,
+        "learning_rate": 5e-5,
         "decay_power": 1.0,
         "ema_decay": 0.0,
         "image_every": 300,
