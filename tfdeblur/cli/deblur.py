@@ -4,6 +4,7 @@ import collections
 import functools
 import glob
 import os
+import pathlib
 import sys
 
 from absl import flags
@@ -122,10 +123,8 @@ def _run(values, arguments, beam_options=()):
 def _refuse_unwritable(out):
     """Before hours are spent; the nearest folder that is there already must take files."""
     there = os.path.abspath(out)
-    while not os.path.exists(there) and there != os.path.dirname(there):
+    while not os.path.isdir(there) and there != os.path.dirname(there):
         there = os.path.dirname(there)
-    if not os.path.isdir(there):
-        raise DeblurError(f"--out={out}: {there} is a file; name a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise DeblurError(f"--out={out}: cannot be written to; choose another folder")
 
@@ -158,12 +157,14 @@ def plan(arguments, out, figure=None, keep_format=False):
       that says why)]); no output is another's.
 
     Raises:
-      DeblurError: nothing is named; `out` is a file, lies inside an input, or a result would lie in the folder of one.
+      DeblurError: nothing is named; `out` is a file, lies below one or inside an input, or a result would lie in the
+        folder of one.
     """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
-    if os.path.exists(out) and not os.path.isdir(out):
-        raise DeblurError(f"--out={out}: is a file; name a folder")
+    files = [path for path in (pathlib.Path(out), *pathlib.Path(out).parents) if path.exists() and not path.is_dir()]
+    if files:
+        raise DeblurError(f"--out={out}: {files[0]} is a file; name a folder")
     inside = [folder for folder in arguments if os.path.isdir(folder) and _lies_inside(out, folder)]
     if inside:  # what lies there already may be originals
         raise DeblurError(f"--out={out}: lies inside the input {inside[0]}; name a folder outside it")
