@@ -19,6 +19,8 @@ from tfdeblur.export import export_saved_model  # noqa: E402
 from tfdeblur.training.gan import GanTrainer  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# The command line's quickest training, where any system does; --workdir and DATA are to be added.
+QUICK_TRAINING = ["train", "--config", "two_way/smoke", "--config.steps=2", "--config.widths=(3,4,5)"]
 
 # A MirroredStrategy needs two devices, and they can only be made before TensorFlow's first operation.
 tf.config.set_logical_device_configuration(

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from tfdeblur import runtimes, systems
-from tfdeblur.compat import precision, profiled_planes, tf
+from tfdeblur.compat import graph_function, precision, profiled_planes, tf
 from tfdeblur.data import prepared
 from tfdeblur.data.images import write_image
 from tfdeblur.data.photographs import TEST, TRAIN, photograph
@@ -53,7 +53,7 @@ def inference(config, size, batch_size, policy, rounds, xla=False, profile=False
     with precision(policy):
         net = systems.build_from(config)
     images = tf.random.stateless_uniform([batch_size, *size, 3], [0, 1])
-    forward = tf.function(lambda x: restore_batch(net, x), jit_compile=xla)
+    forward = graph_function(lambda x: restore_batch(net, x), jit_compile=xla)
     result = _measure(forward, (images,), policy, rounds, batch_size, batch_size * size[0] * size[1])
     return _told("inference", result, xla, profile and time_by_operation(forward, (images,)))
 
@@ -189,7 +189,7 @@ def exports(deblurrer, size, rounds):
     image = images[0]
     for axis, length in ((1, size[0]), (2, size[1])):
         image = tf.gather(image, mirror_index(image.shape[axis], length), axis=axis)[:, : size[0], : size[1]]
-    run = {"tensorflow": tf.function(lambda x: restore_batch(deblurrer.net, x))}
+    run = {"tensorflow": graph_function(lambda x: restore_batch(deblurrer.net, x))}
     errors = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("tflite", "onnx", "openvino", "openvino int8"):
@@ -241,7 +241,7 @@ def training(config, policy, rounds, xla=False, profile=False):
         0, 256, (system.samples_per_step(config), 2, config.crop, config.crop, 3), np.uint8
     )
     batch = tf.nest.map_structure(tf.constant, make_batch(noise, **system.TARGETS))
-    step = tf.function(trainer.train_step, jit_compile=xla)
+    step = graph_function(trainer.train_step, jit_compile=xla)
     result = _measure(step, (batch,), policy, rounds, config.batch_size, config.batch_size * config.crop**2)
     return _told("training", result, xla, profile and time_by_operation(step, (batch,)))
 
@@ -404,7 +404,7 @@ def _peak_convolution(dtype):
     images = tf.cast(tf.random.stateless_uniform(_PEAK_SHAPE, [0, 1]), dtype)
     kernel = tf.cast(tf.random.stateless_normal([3, 3, channels, channels], [0, 2]), dtype)
     bias = tf.zeros([channels], dtype)
-    return tf.function(lambda: tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(images, kernel, 1, "SAME"), bias)))
+    return graph_function(lambda: tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(images, kernel, 1, "SAME"), bias)))
 
 
 def _seconds(function, arguments=()):

@@ -9,7 +9,7 @@ import numpy as np
 import tqdm
 
 from tfdeblur import pretrained, runtimes, systems, tiles
-from tfdeblur.compat import precision, tf
+from tfdeblur.compat import graph_function, precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.ranges import to_uint8, to_uint16, uint8_to_01, uint16_to_01
@@ -70,7 +70,7 @@ class Deblurrer:
         """The Deblurrer of a network of `tfdeblur.build`; keeps it as the attribute `net`."""
         # One trace serves every size: the shape is unknown in the graph.
         signature = [tf.TensorSpec([None, None, None, 3], tf.float32)]
-        deblurrer = cls(tf.function(lambda x: restore_batch(net, x), input_signature=signature), metadata, path)
+        deblurrer = cls(graph_function(lambda x: restore_batch(net, x), input_signature=signature), metadata, path)
         deblurrer.net = net
         return deblurrer
 

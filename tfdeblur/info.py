@@ -1,7 +1,7 @@
 """What a network costs: parameters by part and multiply-accumulates at a size."""
 
 from tfdeblur import systems
-from tfdeblur.compat import tf
+from tfdeblur.compat import graph_function, tf
 from tfdeblur.ops import attention
 
 
@@ -53,7 +53,7 @@ def multiply_accumulates_of(function, *arguments):
       *arguments: tensors, or their tf.TensorSpec with all sizes.
     """
     with attention.in_one_piece():
-        graph = tf.function(function).get_concrete_function(*arguments).graph
+        graph = graph_function(function).get_concrete_function(*arguments).graph
     waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     reached = set(waiting)
     while waiting:

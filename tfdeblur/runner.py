@@ -16,7 +16,7 @@ import tqdm
 
 import tfdeblur
 from tfdeblur import metrics, systems
-from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, precision, tf
+from tfdeblur.compat import PRECISIONS, ROW, STACK, auto_precision, graph_function, precision, tf
 from tfdeblur.data import layouts, prepared, records, shaken, sources
 from tfdeblur.data.images import IMAGE_SUFFIXES, read_photograph, some_of, write_image, write_photograph
 from tfdeblur.data.layouts import BLUR_KINDS
@@ -490,7 +490,7 @@ def _look_at(trainer, source, held_out, config, workdir, writer):
             f"PSNR of the blurred images {blurred_psnr:.2f} dB"
         )
     net = trainer.generator if trainer.average is None else trainer.average
-    restore = tf.function(lambda x: to_uint8(restore_batch(net, uint8_to_01(x[None])))[0])
+    restore = graph_function(lambda x: to_uint8(restore_batch(net, uint8_to_01(x[None])))[0])
 
     def look(step):
         restored = [restore(blurred).numpy() for blurred, _ in pairs]
@@ -670,7 +670,7 @@ def feature_hsic(deblurrer, source, seed=0):
     if not hasattr(net, "last_features"):
         raise DeblurError("--hsic: only egnet and mprnet tell what their last convolution takes")
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float32), tf.TensorSpec([None], tf.int64)])
+    @graph_function(input_signature=[tf.TensorSpec([None, None, 3], tf.float32), tf.TensorSpec([None], tf.int64)])
     def features_of(image, pixels):
         height, width = tf.unstack(tf.shape(image)[:2])
         features = net.last_features(pad_to_multiple(image[None], net.size_multiple))[0, :height, :width]

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfdeblur.compat import free_memory, tf
+from tfdeblur.compat import free_memory, graph_function, tf
 
 # Tiles start at multiples of this, which every network's size_multiple divides: pixels meet the networks' halving
 # grids as in the whole image.
@@ -127,7 +127,7 @@ def bytes_per_pixel(function, side=256):
       function: [1, H, W, 3] -> tensors.
       side: of the image that is traced.
     """
-    graph = tf.function(function).get_concrete_function(tf.TensorSpec([1, side, side, 3])).graph
+    graph = graph_function(function).get_concrete_function(tf.TensorSpec([1, side, side, 3])).graph
     waiting = [tensor.op for tensor in graph.outputs]
     needed = set(waiting)
     while waiting:

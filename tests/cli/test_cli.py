@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tfdeblur
+from tests.conftest import QUICK_TRAINING
 from tfdeblur.cli import deblur
 from tfdeblur.cli.common import config_path
 from tfdeblur.cli.main import COMMANDS, main
@@ -207,7 +208,7 @@ def test_train_refuses_another_setting_in_the_same_workdir(trained, capsys):
 def test_train_on_two_folders_and_evaluate_warns_of_the_other_blur_kind(pairs, capsys):
     data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
     workdir = str(pairs / "w")
-    argv = ["train", "--config", "madn/smoke", "--workdir", workdir, *data, *TINY, "--blur_kind", "blur_gamma"]
+    argv = [*QUICK_TRAINING, "--workdir", workdir, *data, "--blur_kind", "blur_gamma"]
     assert main(argv) == 0
     capsys.readouterr()
     out = str(pairs / "results" / "r.json")
@@ -225,7 +226,7 @@ def test_train_on_pairs_mixed_with_photographs(pairs, tmp_path, capsys):
     data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
     photographs_dir = ["--photographs_dir", str(pairs / "sharp")]
     workdir = str(tmp_path / "w")
-    train = ["train", "--config", "madn/smoke", "--workdir", workdir, *TINY, "--config.augmentation=strong"]
+    train = [*QUICK_TRAINING, "--workdir", workdir, "--config.augmentation=strong"]
     assert main([*train, *data, *photographs_dir]) == 0
     count = len(os.listdir(pairs / "sharp"))
     said = capsys.readouterr().err
@@ -236,7 +237,7 @@ def test_train_on_pairs_mixed_with_photographs(pairs, tmp_path, capsys):
 
 
 def test_training_data_that_is_refused(pairs, capsys):
-    train = ["train", "--config", "madn/smoke", *TINY, "--workdir", pairs / "w"]
+    train = [*QUICK_TRAINING, "--workdir", pairs / "w"]
     blurred, sharp = pairs / "blur", pairs / "sharp"
     fails(capsys, [*train, "--blur_dir", sharp, "--sharp_dir", blurred], "swapped")
     fails(capsys, [*train, "--blur_dir", blurred, "--sharp_dir", blurred], "same folder")
@@ -415,8 +416,7 @@ def test_deblur_side_by_side_shows_the_input_first(trained, tmp_path):
 
 def test_deblur_branches(trained, tmp_path, capsys):
     model, out = str(tmp_path / "model"), tmp_path / "o"
-    train = ["train", "--config", "two_way/smoke", "--workdir", model, "--config.steps=2", "--config.widths=(3,4,5)"]
-    assert main(train) == 0
+    assert main([*QUICK_TRAINING, "--workdir", model]) == 0
     write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
     argv = ["deblur", tmp_path / "a.png", "--out", out, "--branches", "--model", model]
     assert main([str(a) for a in argv]) == 0
@@ -551,7 +551,7 @@ def test_info_refuses_nonsense(capsys):
 
 @pytest.mark.parametrize("what", ["training", "inference"])
 def test_benchmark_prints_a_fraction_of_the_peak(what, capsys):
-    argv = ["benchmark", what, "--config", "madn/smoke", "--rounds", "1", "--size", "32x32", "--json", *TINY]
+    argv = ["benchmark", what, "--config", "two_way/smoke", "--rounds", "1", "--size", "32x32", "--json"]
     assert main(argv) == 0
     result = json.loads(capsys.readouterr().out)
     assert 0 < result["fraction_of_peak"] < 2

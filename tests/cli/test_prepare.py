@@ -5,13 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from tests.conftest import QUICK_TRAINING
 from tfdeblur.cli.main import main
 from tfdeblur.data.images import read_image, write_image
 from tfdeblur.data.photographs import photograph
 from tfdeblur.data.prepared import open_prepared
 from tfdeblur.data.shake import Shake
-
-TINY = ["--config.steps=2", "--config.crop=32", "--config.batch_size=2", "--config.widths=(4,6,8)"]
 
 
 def fails(capsys, argv, *words):
@@ -46,7 +45,7 @@ def test_a_tree_is_prepared_once_trained_on_and_scored(tree, tmp_path, capsys):
     np.testing.assert_array_equal(source.pair(1)[1], read_image(tree / "test/GOPR0001/sharp/000001.png"))
 
     run = str(tmp_path / "run")
-    assert main(["train", "--config", "madn/smoke", "--workdir", run, "--data_dir", str(out), *TINY]) == 0
+    assert main([*QUICK_TRAINING, "--workdir", run, "--data_dir", str(out)]) == 0
     assert not (tmp_path / "run" / "cache").exists(), "nothing is decoded a second time"
     results = tmp_path / "results.json"
     scored = [
@@ -71,7 +70,7 @@ def test_the_other_kind_of_blur_is_refused_in_training(tree, tmp_path, capsys):
     for sequence in tree.glob("*/*"):
         (sequence / "blur").rename(sequence / "blur_gamma")
     assert main(["prepare", str(tree), "--out", str(tmp_path / "p"), "--blur_kind", "blur_gamma"]) == 0
-    train = ["train", "--config", "madn/smoke", "--workdir", tmp_path / "run", "--data_dir", tmp_path / "p", *TINY]
+    train = [*QUICK_TRAINING, "--workdir", tmp_path / "run", "--data_dir", tmp_path / "p"]
     fails(capsys, train, "hold blur kind 'blur_gamma'", "--blur_kind=blur_gamma")
     assert main([str(a) for a in train] + ["--blur_kind", "blur_gamma"]) == 0
 
@@ -79,7 +78,7 @@ def test_the_other_kind_of_blur_is_refused_in_training(tree, tmp_path, capsys):
 def test_sharp_photographs_are_prepared_for_blurring(tree, tmp_path, capsys):
     sharp = tree / "train" / "GOPR0001" / "sharp"
     assert main(["prepare", str(sharp), "--out", str(tmp_path / "p")]) == 0
-    train = ["train", "--config", "madn/smoke", "--workdir", tmp_path / "run", "--data_dir", tmp_path / "p", *TINY]
+    train = [*QUICK_TRAINING, "--workdir", tmp_path / "run", "--data_dir", tmp_path / "p"]
     fails(capsys, train, "--synthesize")
     assert main([str(a) for a in train] + ["--synthesize", "--config.shake_length=(3.0,9.0)"]) == 0
     assert len(open_prepared(tmp_path / "p", "train", Shake())) == 3

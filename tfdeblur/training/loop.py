@@ -8,7 +8,7 @@ import time
 
 import tqdm
 
-from tfdeblur.compat import tf
+from tfdeblur.compat import graph_function, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.training.strategy import is_chief, is_multi_worker
 
@@ -84,7 +84,7 @@ def run(
     if start:
         _tell(chief, f"resuming from {checkpoints.latest}")
 
-    @tf.function
+    @graph_function
     def train_step(batch, asked_to_stop):
         names = []
 
@@ -175,7 +175,7 @@ def _tell(chief, line):
 
 
 def _sum_over_workers(strategy, number):
-    @tf.function
+    @graph_function
     def total():
         return strategy.reduce("SUM", strategy.run(lambda: tf.constant(float(number))), axis=None)
 

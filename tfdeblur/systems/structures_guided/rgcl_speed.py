@@ -8,7 +8,7 @@ them where the 3x3 has 9.
 import statistics
 import time
 
-from tfdeblur.compat import tf
+from tfdeblur.compat import graph_function, tf
 
 LAYERS, ROUNDS = 20, 15
 CHANNELS = (96, 64, 32)  # an MBRB's three RGCLs
@@ -40,7 +40,7 @@ def _layers(channels, side, sizes):
     kernels = [tf.random.stateless_normal([*size, channels, channels], [0, 2], stddev=0.02) for size in sizes]
     bias = tf.ones([channels])
 
-    @tf.function
+    @graph_function
     def run():
         x = images
         for _ in range(LAYERS):
