@@ -156,6 +156,7 @@ def test_a_small_shift_of_all_pairs_is_told_once():
     assert inspection.inspect(Source(few))["warnings"] == []
 
 
+@pytest.mark.slow
 def test_a_set_of_the_other_blur_kind_is_told_once():
     pairs = {str(number): good_pair(number, power=2.2) for number in range(4)}
     report = inspection.inspect(Source(pairs))

@@ -224,6 +224,7 @@ def test_a_training_starts_from_the_weights(start, folder, tmp_path):
         np.testing.assert_allclose(trained, weight, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_the_same_start_only_and_without_its_folder(start, folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     start(str(copy))

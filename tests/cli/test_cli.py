@@ -222,6 +222,7 @@ def test_train_on_two_folders_and_evaluate_warns_of_the_other_blur_kind(pairs, c
     assert "warning" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_train_on_pairs_mixed_with_photographs(pairs, tmp_path, capsys):
     data = ["--blur_dir", str(pairs / "blur"), "--sharp_dir", str(pairs / "sharp")]
     photographs_dir = ["--photographs_dir", str(pairs / "sharp")]
@@ -426,6 +427,7 @@ def test_deblur_branches(trained, tmp_path, capsys):
     fails(capsys, [*argv[:-1], trained], "madn has no such picture")
 
 
+@pytest.mark.slow
 def test_deblur_rgcl(trained, tmp_path, capsys):
     model, out = str(tmp_path / "model"), tmp_path / "o"
     short = ["--config.steps=1", "--config.alpha=0", "--config.gamma=0"]
@@ -455,6 +457,7 @@ def egnet_run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_deblur_enhanced_gradient(egnet_run, trained, tmp_path, capsys):
     write_image(str(tmp_path / "a.png"), photograph("coffee.png")[:20, :30])
     argv = ["deblur", str(tmp_path / "a.png"), "--out", str(tmp_path / "o"), "--enhanced_gradient"]
@@ -465,6 +468,7 @@ def test_deblur_enhanced_gradient(egnet_run, trained, tmp_path, capsys):
     fails(capsys, [*argv, "--model", trained, "--rgcl", "1.1"], "--rgcl and --enhanced_gradient exclude each other")
 
 
+@pytest.mark.slow
 def test_evaluate_hsic(egnet_run, trained, pairs, tmp_path, capsys):
     out = str(tmp_path / "r.json")
     argv = ["evaluate", "--hsic", "--protocol", "psnr", "--out", out]
@@ -515,6 +519,7 @@ def test_report_draws_all_curves_of_a_run_or_one_scalar_of_several(trained, tmp_
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.slow
 def test_the_best_weights_of_a_training_are_scored_restored_with_and_exported(trained, tmp_path, capsys):
     (best,) = {name.split(".")[0] for name in os.listdir(os.path.join(trained, "best"))}
     out = str(tmp_path / "r.json")

@@ -24,6 +24,7 @@ def refused(capsys, argv, *words):
     assert all(word in line for word in words), line
 
 
+@pytest.mark.slow
 def test_deblur_in_tiles_and_with_the_options(trained_run, picture, tmp_path, capsys):
     path, image = picture
     for flags, options in (
@@ -64,6 +65,7 @@ def test_evaluate_says_how_it_restored(trained_run, pair_folders, tmp_path, caps
     assert scores[0] != scores[2]
 
 
+@pytest.mark.slow
 def test_benchmark_of_tiles(trained_run, picture, capsys):
     tiny = ["--config", "madn/smoke", "--config.widths=(4,6,8)", "--config.num_res_blocks=0"]
     argv = ["benchmark", "restoring", *tiny, "--size", "96x160", "--tile=96", "--overlap=32", "--precision=float32"]

@@ -53,6 +53,7 @@ def test_the_first_training_is_mprnets_under_egnets_loss(first_training):
     assert all(np.any(a != b) for a, b in zip(fresh.trainable_weights, net.trainable_weights, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_the_second_training_starts_as_the_base_and_never_moves_it(first_training, policy):
     folder, base = first_training
