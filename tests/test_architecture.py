@@ -33,6 +33,7 @@ ARROWS = {
     "serving": {"ops"},
     "runtimes": {"native", "ops"},
     "inference": {
+        "layers",
         "ops",
         "pretrained",
         "runtimes",

@@ -61,9 +61,7 @@ def export_saved_model(deblurrer, out, max_pixels=MAX_PIXELS):
         encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
         module.serve_bytes = graph_function(images, input_signature=[encoded])
         signatures = {"serving_default": module.serve, "serve_bytes": module.serve_bytes}
-        # An export serves, nobody trains it: the convolutions' gradients would be two thirds of the time it takes.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, folder, signatures, options)
+        tf.saved_model.save(module, folder, signatures=signatures)
 
 
 def export_for_runtime(deblurrer, out, runtime, size=None, float16=False, calibration=None):

@@ -11,6 +11,7 @@ import tqdm
 from tfdeblur import pretrained, runtimes, systems, tiles
 from tfdeblur.compat import graph_function, precision, tf
 from tfdeblur.errors import DeblurError
+from tfdeblur.layers.convolution import for_inference
 from tfdeblur.ops.geometry import pad_to_multiple
 from tfdeblur.ops.ranges import to_uint8, to_uint16, uint8_to_01, uint16_to_01
 from tfdeblur.training import checkpoints
@@ -33,7 +34,8 @@ def restore_batch(net, blurred):
       restored, cropped back.
     """
     shape = tf.shape(blurred)
-    restored = net(pad_to_multiple(blurred, net.size_multiple))["restored"]
+    with for_inference():
+        restored = net(pad_to_multiple(blurred, net.size_multiple))["restored"]
     restored = tf.clip_by_value(tf.cast(restored, tf.float32), 0.0, 1.0)[:, : shape[1], : shape[2]]
     restored.set_shape(blurred.shape)
     return restored
@@ -99,8 +101,12 @@ class Deblurrer:
           self.
 
         Raises:
-          DeblurError: a tile that is not larger than the overlap, or scales outside (0, 4].
+          DeblurError: a tile that is not larger than the overlap, or of an export that has its own, or scales outside
+            (0, 4].
         """
+        if tile is not None and self.fixed_size:
+            height, width = self.fixed_size
+            raise DeblurError(f"--tile={tile}: this export was made for tiles of {width}x{height}; leave it out")
         if overlap is None:
             overlap = tiles.OVERLAPS.get((self.metadata.get("config") or {}).get("system"), tiles.LARGEST_OVERLAP)
         scales = tuple(float(scale) for scale in scales)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfdeblur.compat import tf
-from tfdeblur.layers.convolution import MatrixGradientConv2D
+from tfdeblur.inference import restore_batch
+from tfdeblur.layers.convolution import MatrixGradientConv2D, for_inference
 
 RNG = np.random.default_rng(0)
 
@@ -64,3 +65,50 @@ def test_gradients_through_a_network_of_unknown_size():
     actual, expected = step(tf.constant(RNG.normal(size=(2, 5, 6, 3)).astype(np.float32)))
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+class OneConvolution(tf.keras.Model):
+    size_multiple = 1
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = MatrixGradientConv2D(3, 3, padding="same")
+
+    def call(self, images):
+        return {"restored": self.convolution(images)}
+
+
+def test_what_is_exported_has_a_gradient_and_none_of_ours(tmp_path):
+    module = tf.Module()
+    module.net = OneConvolution()
+    images = tf.constant(RNG.uniform(0.4, 0.6, size=(1, 9, 10, 3)).astype(np.float32))
+    module.net(images)
+    module.restore = tf.function(
+        lambda images: restore_batch(module.net, images), input_signature=[tf.TensorSpec([1, None, None, 3])]
+    )
+    module.restore.get_concrete_function()
+    tf.saved_model.save(module, tmp_path)
+    loaded, found = tf.saved_model.load(tmp_path), []
+    for restore in (lambda images: tf.clip_by_value(module.net(images)["restored"], 0.0, 1.0), loaded.restore):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            score = tf.reduce_sum(restore(images) ** 2)
+        found.append(tape.gradient(score, images).numpy())
+    assert np.abs(found[0]).max() > 0.1
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+    graph = module.restore.get_concrete_function().graph.as_graph_def()
+    assert "Conv2D" in {node.op for node in graph.node}
+    assert not [node.name for node in graph.node if "_gradient_op_type" in node.attr]
+
+
+def test_outside_of_an_export_the_gradient_is_ours_again():
+    layer, _ = both(3, 3, 5)
+    images = tf.TensorSpec([1, 4, 4, 3])
+
+    def gradients_of_ours():
+        graph = tf.function(lambda x: layer(x)).get_concrete_function(images).graph.as_graph_def()
+        return sum("_gradient_op_type" in node.attr for node in graph.node)
+
+    with for_inference():
+        assert gradients_of_ours() == 0
+    assert gradients_of_ours() == 1

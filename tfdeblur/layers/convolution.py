@@ -1,6 +1,24 @@
 """A convolution whose kernel's gradient is taken by matrix products, for processors."""
 
+import contextlib
+import contextvars
+
 from tfdeblur.compat import tf
+
+_for_inference = contextvars.ContextVar("for_inference", default=False)
+
+
+@contextlib.contextmanager
+def for_inference():
+    """What is called inside takes TensorFlow's own gradient.
+
+    An export would hold another one for every layer, and be written and read three times as slowly.
+    """
+    token = _for_inference.set(True)
+    try:
+        yield
+    finally:
+        _for_inference.reset(token)
 
 
 @tf.keras.utils.register_keras_serializable("tfdeblur")
@@ -14,7 +32,8 @@ class MatrixGradientConv2D(tf.keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        if inputs.dtype not in (tf.float32, tf.float64) or tf.config.list_logical_devices("GPU"):
+        on_gpu = tf.config.list_logical_devices("GPU")
+        if _for_inference.get() or inputs.dtype not in (tf.float32, tf.float64) or on_gpu:
             return super().convolution_op(inputs, kernel)
         return _convolution(inputs, tf.convert_to_tensor(kernel))
 

@@ -136,7 +136,7 @@ def test_a_base_of_another_size_is_refused(first_training):
 def test_what_is_no_base_is_refused(first_training, trained_run, tmp_path):
     with pytest.raises(DeblurError, match="a network of madn, not an MPRNet"):
         make_trainer(configuration(base=str(trained_run)))
-    with pytest.raises(DeblurError, match="no checkpoint"):
+    with pytest.raises(DeblurError, match=f"^--config.base={tmp_path}: no checkpoint"):
         make_trainer(configuration(base=str(tmp_path)))
     export_saved_model(tfdeblur.load(first_training[0]), tmp_path / "export")
     with pytest.raises(DeblurError, match="that is an export"):

@@ -124,7 +124,10 @@ def fill_base(base, where):
         )
     if os.path.exists(os.path.join(where, "saved_model.pb")):
         raise DeblurError(f"--config.base={where}: that is an export; name the run or the import that it was made from")
-    metadata, path = checkpoints.read(where)
+    try:
+        metadata, path = checkpoints.read(where)
+    except DeblurError as error:
+        raise DeblurError(f"--config.base={error}") from error
     config = metadata["config"]
     if config["system"] not in ("mprnet", "egnet"):
         raise DeblurError(f"--config.base={where}: a network of {config['system']}, not an {wanted}")
