@@ -1,6 +1,7 @@
 """Set-up that all tests share, and the small configurations, pairs and runs that they start from."""
 
 import contextlib
+import gc
 import importlib.util
 import pathlib
 import sys
@@ -21,6 +22,9 @@ from tfdeblur.training.gan import GanTrainer  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The command line's quickest training, where any system does; --workdir and DATA are to be added.
 QUICK_TRAINING = ["train", "--config", "two_way/smoke", "--config.steps=2", "--config.widths=(3,4,5)"]
+
+# A graph is made of so many objects that an eighth of the time would go into looking for garbage among them.
+gc.set_threshold(50_000, 20, 20)
 
 # A MirroredStrategy needs two devices, and they can only be made before TensorFlow's first operation.
 tf.config.set_logical_device_configuration(
