@@ -315,7 +315,7 @@ def test_a_model_of_one_size_is_given_no_larger_ones():
     assert all(height <= 64 and width <= 100 for height, width in sizes)
     assert sizes[:4] == [(1, 1), (64, 100), (64, 96), (64, 69)]  # as large as they can be
     np.testing.assert_array_equal(deblurrer.configure(self_ensemble=True).restore(image), image)
-    with pytest.raises(DeblurError, match="^--tile=0: this export was made for tiles of 100x64"):
+    with pytest.raises(DeblurError, match="^--tile=0: this export was made for 100x64"):
         deblurrer.configure(tile=0)
 
 

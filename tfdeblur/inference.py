@@ -106,7 +106,7 @@ class Deblurrer:
         """
         if tile is not None and self.fixed_size:
             height, width = self.fixed_size
-            raise DeblurError(f"--tile={tile}: this export was made for tiles of {width}x{height}; leave it out")
+            raise DeblurError(f"--tile={tile}: this export was made for {width}x{height}; leave it out")
         if overlap is None:
             overlap = tiles.OVERLAPS.get((self.metadata.get("config") or {}).get("system"), tiles.LARGEST_OVERLAP)
         scales = tuple(float(scale) for scale in scales)

@@ -554,9 +554,9 @@ def test_info_refuses_nonsense(capsys):
     fails(capsys, ["info", "--size", "256"], "256", "HEIGHTxWIDTH")
 
 
-@pytest.mark.parametrize("what", ["training", "inference"])
+@pytest.mark.parametrize("what", [pytest.param("training", marks=pytest.mark.slow), "inference"])
 def test_benchmark_prints_a_fraction_of_the_peak(what, capsys):
-    argv = ["benchmark", what, "--config", "two_way/smoke", "--rounds", "1", "--size", "32x32", "--json"]
+    argv = ["benchmark", what, "--config", "madn/smoke", "--rounds", "1", "--size", "32x32", "--json", *TINY]
     assert main(argv) == 0
     result = json.loads(capsys.readouterr().out)
     assert 0 < result["fraction_of_peak"] < 2

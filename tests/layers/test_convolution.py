@@ -8,6 +8,7 @@ from tfdeblur.inference import restore_batch
 from tfdeblur.layers.convolution import MatrixGradientConv2D, for_inference
 
 RNG = np.random.default_rng(0)
+on_a_processor = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU keeps TensorFlow's own")
 
 
 def both(kernel_size, channels, filters):
@@ -78,6 +79,7 @@ class OneConvolution(tf.keras.Model):
         return {"restored": self.convolution(images)}
 
 
+@on_a_processor
 def test_what_is_exported_has_a_gradient_and_none_of_ours(tmp_path):
     module = tf.Module()
     module.net = OneConvolution()
@@ -101,6 +103,7 @@ def test_what_is_exported_has_a_gradient_and_none_of_ours(tmp_path):
     assert not [node.name for node in graph.node if "_gradient_op_type" in node.attr]
 
 
+@on_a_processor
 def test_outside_of_an_export_the_gradient_is_ours_again():
     layer, _ = both(3, 3, 5)
     images = tf.TensorSpec([1, 4, 4, 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfdeblur import systems
-from tfdeblur.compat import precision, tf
+from tfdeblur.compat import graph_function, precision, tf
 from tfdeblur.ops.geometry import pyramid
 from tfdeblur.ops.gradients import sobel_magnitude
 from tfdeblur.training import loop
@@ -171,7 +171,7 @@ def test_two_replicas_with_half_the_batch_each_are_one_with_the_whole(weight, tw
     with strategy.scope():
         together = toy_trainer(4, content=weight)
 
-    @tf.function
+    @graph_function
     def train_step(batch):
         logs = strategy.run(together.train_step, args=(batch,))
         return {name: strategy.reduce("SUM", value, axis=None) for name, value in logs.items()}
@@ -238,7 +238,7 @@ def test_two_replicas_of_madn_are_one(tiny_config, two_cpus):
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     halves = two_cpus.experimental_distribute_dataset(halves.with_options(options))
-    train_step = tf.function(lambda batch: two_cpus.run(together.train_step, args=(batch,)))
+    train_step = graph_function(lambda batch: two_cpus.run(together.train_step, args=(batch,)))
     for seed, half in enumerate(halves):
         train_step(half)
         alone.train_step(batch_of(2, seed=seed))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdeblur.compat import precision, tf
+from tfdeblur.compat import graph_function, precision, tf
 from tfdeblur.training.supervised import SupervisedTrainer
 
 
@@ -67,7 +67,7 @@ def test_two_replicas_take_the_step_of_one(two_cpus):
         return tf.nest.map_structure(lambda x: x[number : number + 2], batch)
 
     parts = two_cpus.experimental_distribute_values_from_function(part)
-    found = tf.function(lambda values: two_cpus.run(player.train_step, (values,)))(parts)
+    found = graph_function(lambda values: two_cpus.run(player.train_step, (values,)))(parts)
     for name, value in logs.items():
         assert float(two_cpus.reduce("SUM", found[name], axis=None)) == pytest.approx(float(value), rel=1e-5), name
     assert float(player.generator.w.numpy()) == pytest.approx(float(alone.generator.w), rel=1e-6)
@@ -145,7 +145,7 @@ def averaged_steps(player, decay, steps, strategy):
         player.keep_average(Scale(), decay)
     assert float(player.average.w.numpy()) == 0.5, "the generator's weight before the first step"
 
-    @tf.function
+    @graph_function
     def step(batch):
         strategy.run(player.train_step, (batch,))
         player.update_average()
@@ -186,7 +186,7 @@ def test_the_average_of_a_network_in_half_precision_is_exact_to_float32(two_cpus
     assert player.generator.compute_dtype == "bfloat16"
     player.step.assign(2)
     player.generator.w.assign(0.501)
-    tf.function(player.update_average)()
+    graph_function(player.update_average)()
     # Step 2: a third of what there was (0.5), two thirds of the new.
     assert float(player.average.w.numpy()) == pytest.approx(0.5 + 2 / 3 * 0.001, rel=1e-7)
 

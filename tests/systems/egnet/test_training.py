@@ -9,7 +9,7 @@ import tfdeblur
 from tests.conftest import load_experiment
 from tests.contracts import checkpoints_of, noise_batch, random_images
 from tfdeblur import runner, systems
-from tfdeblur.compat import precision, tf
+from tfdeblur.compat import graph_function, precision, tf
 from tfdeblur.errors import DeblurError
 from tfdeblur.export import export_saved_model
 from tfdeblur.systems.egnet.objective import EgNetObjective
@@ -70,7 +70,7 @@ def test_the_second_training_starts_as_the_base_and_never_moves_it(first_trainin
 
     before = [weight.numpy() for weight in net.trainable_weights]
     trainer.compile()
-    step = tf.function(trainer.train_step)  # as the loop runs it
+    step = graph_function(trainer.train_step)  # as the loop runs it
     for seed in range(3):
         step(noise_batch("egnet", config, seed))
     assert_same(net.base.get_weights(), base.get_weights())
