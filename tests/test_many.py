@@ -28,6 +28,7 @@ def many():
     pytest.importorskip("apache_beam")
     from tfdeblur import many
 
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # whatever others, such as OpenVINO, left the root at
     yield many
     logging.getLogger("apache_beam").setLevel(logging.NOTSET)
 

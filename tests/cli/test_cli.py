@@ -415,6 +415,7 @@ def test_deblur_side_by_side_shows_the_input_first(trained, tmp_path):
     np.testing.assert_array_equal(both[:, :30], image)
 
 
+@pytest.mark.slow
 def test_deblur_branches(trained, tmp_path, capsys):
     model, out = str(tmp_path / "model"), tmp_path / "o"
     assert main([*QUICK_TRAINING, "--workdir", model]) == 0

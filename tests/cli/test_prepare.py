@@ -75,6 +75,7 @@ def test_the_other_kind_of_blur_is_refused_in_training(tree, tmp_path, capsys):
     assert main([str(a) for a in train] + ["--blur_kind", "blur_gamma"]) == 0
 
 
+@pytest.mark.slow
 def test_sharp_photographs_are_prepared_for_blurring(tree, tmp_path, capsys):
     sharp = tree / "train" / "GOPR0001" / "sharp"
     assert main(["prepare", str(sharp), "--out", str(tmp_path / "p")]) == 0

@@ -92,6 +92,7 @@ def stop_and_break_and_finish(disturbance, config, run, policy, cache, held_out=
     return checkpoint_values(run / "checkpoints" / "ckpt-6")
 
 
+@pytest.mark.slow
 def test_a_stopped_and_broken_run_ends_with_the_uninterrupted_runs_bits(
     deterministic_madn, trained_run, tmp_path, disturbance, capfd
 ):

@@ -133,6 +133,7 @@ def test_a_base_of_another_size_is_refused(first_training):
         make_trainer(configuration(base=first_training[0], width=6, num_cabs=2))
 
 
+@pytest.mark.slow
 def test_what_is_no_base_is_refused(first_training, trained_run, tmp_path):
     with pytest.raises(DeblurError, match="a network of madn, not an MPRNet"):
         make_trainer(configuration(base=str(trained_run)))
