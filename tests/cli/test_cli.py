@@ -302,6 +302,8 @@ def test_deblur_refusals(trained, tmp_path, capsys):
     fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, "--out", tmp_path / "a.jpg"], "is a file")
     below_a_file = ["--out", tmp_path / "a.jpg/x"]
     fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, *below_a_file], "is a file")
+    too_long = ["--out", tmp_path / ("a" * 300)]
+    fails(capsys, ["deblur", tmp_path / "a.png", "--model", trained, *too_long], "File name too long")
     assert not (tmp_path / "out").exists()
     # what can be done is done
     fails(capsys, ["deblur", tmp_path / "a.png", tmp_path / "none.png", *model], "none.png")

@@ -162,7 +162,8 @@ def plan(arguments, out, figure=None, keep_format=False):
     """
     if not arguments:
         raise DeblurError("no input: name files, globs or folders")
-    files = [path for path in (pathlib.Path(out), *pathlib.Path(out).parents) if path.exists() and not path.is_dir()]
+    # os.path: pathlib raises where a folder may not be searched or a name is too long.
+    files = [path for path in (out, *pathlib.Path(out).parents) if os.path.exists(path) and not os.path.isdir(path)]
     if files:
         raise DeblurError(f"--out={out}: {files[0]} is a file; name a folder")
     inside = [folder for folder in arguments if os.path.isdir(folder) and _lies_inside(out, folder)]
