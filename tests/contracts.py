@@ -25,8 +25,12 @@ from tfdeblur.training import loop
 from tfdeblur.training.checkpoints import Checkpoints
 from tfdeblur.training.supervised import prepare
 
-# Processors have no arithmetic for float16.
-FLOAT16 = pytest.param("mixed_float16", marks=pytest.mark.slow)
+
+def by_speed(policies):
+    """Values to parametrize with: float16, for which processors have no arithmetic, is among the slow ones."""
+    return [
+        pytest.param(policy, marks=pytest.mark.slow) if policy == "mixed_float16" else policy for policy in policies
+    ]
 
 
 class SystemContract:
@@ -192,7 +196,7 @@ class SystemContract:
 
         return run
 
-    @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", FLOAT16])
+    @pytest.mark.parametrize("policy", by_speed(PRECISIONS))
     def test_two_training_steps_in_every_precision(self, policy, two_steps):
         logs, trainer, before = two_steps(policy)
         assert int(trainer.step) == len(logs)
@@ -215,7 +219,7 @@ class SystemContract:
             scaled = float(optimizer.loss_scale) > 1.0
             assert scaled is (player.compute_dtype == "float16"), name  # a critic may compute in float32 whole
 
-    @pytest.mark.parametrize("policy", ["mixed_bfloat16", FLOAT16])
+    @pytest.mark.parametrize("policy", by_speed(sorted(set(PRECISIONS) - {"float32"})))
     def test_a_precision_changes_the_losses_by_its_rounding_only(self, policy, two_steps):
         (exact, *_), *_ = two_steps("float32")
         (rounded, *_), *_ = two_steps(policy)

@@ -28,7 +28,7 @@ def many():
     pytest.importorskip("apache_beam")
     from tfdeblur import many
 
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # whatever others, such as OpenVINO, left the root at
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)  # whatever others left the root at
     yield many
     logging.getLogger("apache_beam").setLevel(logging.NOTSET)
 

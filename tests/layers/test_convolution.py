@@ -88,7 +88,6 @@ def test_what_is_exported_has_a_gradient_and_none_of_ours(tmp_path):
     module.restore = tf.function(
         lambda images: restore_batch(module.net, images), input_signature=[tf.TensorSpec([1, None, None, 3])]
     )
-    module.restore.get_concrete_function()
     tf.saved_model.save(module, tmp_path)
     loaded, found = tf.saved_model.load(tmp_path), []
     for restore in (lambda images: tf.clip_by_value(module.net(images)["restored"], 0.0, 1.0), loaded.restore):
